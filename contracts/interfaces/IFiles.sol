@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.24;
+
+/// Stored files: what exists, who owns it, who holds it. Lives at 0x…ce550003.
+interface IFiles {
+    struct File {
+        bytes32 id;
+        address[] owners;
+        uint64 size;
+        uint32 segments;
+        address[] holders;
+        uint64 storedAt;
+    }
+
+    /// The file is active. The manifest is in the event, not in state: the id commits to it.
+    event FileStored(bytes32 indexed id, address indexed owner, uint64 size, address[] holders, bytes manifest);
+    /// A further account owns the file.
+    event OwnerAdded(bytes32 indexed id, address indexed owner);
+    /// An account gave its ownership up.
+    event OwnerRemoved(bytes32 indexed id, address indexed owner);
+    /// The last owner left: holders drop the fragments.
+    event FileDeleted(bytes32 indexed id, uint64 size, address[] holders);
+
+    /// Makes a dispersed file active for the caller. manifest is the canonical encoding; holders[i] keeps fragment i of every
+    /// segment and signed receipts[i] (64-byte ed25519) over the file id and i. The holders must be those the placement rule
+    /// ranks for the beacon of beaconHeight and the first segment's id, with at most six skipped.
+    /// An existing file gains the caller as a further owner; holders and receipts are then ignored.
+    function store(bytes calldata manifest, uint64 beaconHeight, address[] calldata holders, bytes[] calldata receipts) external returns (bytes32 id);
+
+    /// Gives the caller's ownership up; the last owner's call deletes the file.
+    function remove(bytes32 id) external;
+
+    /// One file. Reverts with UnknownFile.
+    function get(bytes32 id) external view returns (File memory);
+
+    /// Number of files an account owns.
+    function countOf(address owner) external view returns (uint64);
+
+    /// Files of an account in no particular order, from index skip, at most limit (and at most 1,000).
+    function listOf(address owner, uint64 skip, uint64 limit) external view returns (bytes32[] memory);
+
+    /// Number of active files and the bytes they hold.
+    function totals() external view returns (uint64 files, uint256 bytes_);
+
+    error UnknownFile(bytes32 id);
+    error NotOwner(bytes32 id, address account);
+    error AlreadyOwner(bytes32 id, address account);
+    error ManifestInvalid(string reason);
+    error HolderCount(uint256 given, uint256 required);
+    error HolderNotPlaced(uint256 index, address holder);
+    error ReceiptInvalid(uint256 index, address holder);
+    error HolderFull(address holder, uint64 free, uint64 needed);
+    error BeaconTooOld(uint64 height, uint64 oldest, uint64 newest);
+}

@@ -1,0 +1,12 @@
+//! Hashes, keys and verifiable randomness. Pure: no randomness source, no clock, no storage.
+//!
+//! Invariants: every hash has a domain; one seed yields independent keys per purpose; secrets are zeroised on drop.
+
+pub mod hash;
+mod keys;
+mod secp;
+mod vrf;
+
+pub use keys::{NodeKeys, PublicKey, SecretKey, Signature, SignatureError, native_address, verify_batch};
+pub use secp::{EcdsaKey, EcdsaSignature, recover_address};
+pub use vrf::{VRF_PROOF_BYTES, VrfError, VrfProof, VrfPublicKey, VrfSecretKey};

@@ -1,0 +1,70 @@
+//! The column table: every kind of record of every service has its row here, and nowhere else.
+
+/// A separate key space. The discriminant is part of the on-disk format: never reuse one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Column {
+    /// Format version, chain identity, small singletons.
+    Meta,
+    /// height → block.
+    Blocks,
+    /// height → commit certificate.
+    Certificates,
+    /// height → executed Ethereum header and receipts.
+    Executed,
+    /// transaction hash → (height, index).
+    TxIndex,
+    /// Ethereum block hash → height.
+    BlockIndex,
+    /// address → account.
+    Accounts,
+    /// address ‖ slot → word.
+    Slots,
+    /// code hash → bytecode.
+    Code,
+    /// Undecided proposals by (height, round, id).
+    Proposals,
+    /// fragment id → state of a fragment on a miner.
+    Fragments,
+    /// A gateway's unfinished uploads.
+    Uploads,
+    /// A gateway's known files.
+    Files,
+}
+
+impl Column {
+    /// Every column.
+    pub const ALL: [Column; 13] = [
+        Column::Meta,
+        Column::Blocks,
+        Column::Certificates,
+        Column::Executed,
+        Column::TxIndex,
+        Column::BlockIndex,
+        Column::Accounts,
+        Column::Slots,
+        Column::Code,
+        Column::Proposals,
+        Column::Fragments,
+        Column::Uploads,
+        Column::Files,
+    ];
+
+    /// Name of the column family on disk.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Column::Meta => "meta",
+            Column::Blocks => "blocks",
+            Column::Certificates => "certificates",
+            Column::Executed => "executed",
+            Column::TxIndex => "tx-index",
+            Column::BlockIndex => "block-index",
+            Column::Accounts => "accounts",
+            Column::Slots => "slots",
+            Column::Code => "code",
+            Column::Proposals => "proposals",
+            Column::Fragments => "fragments",
+            Column::Uploads => "uploads",
+            Column::Files => "files",
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! Solidity interfaces of the protocol modules, bound from `contracts/interfaces`, and the addresses the modules live at.
+
+use alloy_primitives::{Address, address};
+
+alloy_sol_types::sol!("contracts/interfaces/IStaking.sol");
+alloy_sol_types::sol!("contracts/interfaces/IMiners.sol");
+alloy_sol_types::sol!("contracts/interfaces/IFiles.sol");
+
+/// Address of the staking module.
+pub const STAKING: Address = address!("00000000000000000000000000000000ce550001");
+/// Address of the miners module.
+pub const MINERS: Address = address!("00000000000000000000000000000000ce550002");
+/// Address of the files module.
+pub const FILES: Address = address!("00000000000000000000000000000000ce550003");

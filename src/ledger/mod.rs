@@ -1,0 +1,5 @@
+//! The state machine: transactions, EVM, protocol modules, genesis. Pure and deterministic.
+//!
+//! Must not know block transport or the database engine.
+
+pub mod abi;

@@ -1,0 +1,11 @@
+//! `cess`: a decentralised storage cloud as one library. The binary is a thin face of it.
+//!
+//! Folders are layers; `tests/tidy` enforces which may import which (see ARCHITECTURE.md).
+
+pub mod client;
+pub mod codec;
+pub mod crypto;
+pub mod kv;
+pub mod ledger;
+pub mod network;
+pub mod types;

@@ -1,0 +1,3 @@
+//! The `cess` binary.
+
+fn main() {}

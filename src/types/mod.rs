@@ -1,0 +1,15 @@
+//! Vocabulary of the whole program: ids, units, roles and the protocol's numbers.
+//!
+//! Owns the newtypes every other folder speaks in. Knows nothing of encoding, keys, disks or sockets.
+//! Invariant: every type here is plain data with a canonical text form that parses back to the same value.
+
+mod ids;
+pub mod params;
+mod role;
+mod units;
+
+pub use alloy_primitives::{Address, B256, Bytes as EthBytes, U256};
+pub use ids::{BlockId, FileId, FragmentId, IdError, SegmentId};
+pub use params::{Params, Profile};
+pub use role::Role;
+pub use units::{Amount, ByteCount, ChainId, Height, UnitError, format_tokens};

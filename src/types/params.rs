@@ -1,0 +1,133 @@
+//! Every protocol constant once, with its source, in the two profiles `mainnet` and `dev`.
+//!
+//! A number of the protocol that is written anywhere else is a bug. Sizes are bytes, times milliseconds, tokens whole.
+
+use super::{Amount, ByteCount};
+
+/// Largest segment before erasure coding. CESS: 32 MiB.
+pub const SEGMENT_MAX_BYTES: u64 = 32 << 20;
+/// Data fragments of the default profile. CESS: RS(4+8).
+pub const DATA_FRAGMENTS: usize = 4;
+/// Parity fragments of the default profile.
+pub const PARITY_FRAGMENTS: usize = 8;
+/// Fragments of a segment, one for each holder.
+pub const FRAGMENTS: usize = DATA_FRAGMENTS + PARITY_FRAGMENTS;
+/// Smallest fragment: the erasure code works on shards of an even number of bytes, we round to a cache-line multiple.
+pub const FRAGMENT_MIN_BYTES: u64 = 256;
+/// Fragment lengths are a multiple of this.
+pub const FRAGMENT_ALIGN_BYTES: u64 = 64;
+/// Largest fragment: a full segment over four data fragments.
+pub const FRAGMENT_MAX_BYTES: u64 = SEGMENT_MAX_BYTES / DATA_FRAGMENTS as u64;
+/// Largest file one manifest may describe: 64 TiB would not fit a transaction, 128 GiB does.
+pub const FILE_MAX_BYTES: u64 = 128 << 30;
+/// Fragments of one file that one operator may hold.
+pub const OPERATOR_MAX_FRAGMENTS: usize = 2;
+/// Fragments of one file that one network prefix may hold (lifted by the dev profile on loopback).
+pub const PREFIX_MAX_FRAGMENTS: usize = 2;
+/// Ranked miners a gateway may pass over because they did not answer.
+pub const PLACEMENT_MAX_SKIPS: usize = 6;
+/// Largest native or Ethereum transaction, in bytes of its envelope. A manifest of 128 GiB is 1.7 MiB.
+pub const TX_MAX_BYTES: usize = 2 << 20;
+/// Largest block body.
+pub const BLOCK_MAX_BYTES: usize = 4 << 20;
+/// Gas one block may use.
+pub const BLOCK_GAS_LIMIT: u64 = 120_000_000;
+/// Era count a year: 365.25 days of four eras. CESS: 1,461.
+pub const ERAS_PER_YEAR: u64 = 1_461;
+/// Chain id of the public test network. Localnets start at 11332.
+pub const CHAIN_ID_TESTNET: u64 = 11_330;
+/// Chain id of the main network.
+pub const CHAIN_ID_MAINNET: u64 = 11_331;
+/// First chain id for localnets.
+pub const CHAIN_ID_LOCALNET: u64 = 11_332;
+
+/// Which set of numbers a chain runs on. Written into genesis.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    serde::Serialize,
+    serde::Deserialize,
+    borsh::BorshSerialize,
+    borsh::BorshDeserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Profile {
+    /// CESS's numbers.
+    Mainnet,
+    /// A localnet that shows every mechanism within minutes.
+    Dev,
+}
+
+/// The numbers that differ between profiles.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Params {
+    /// Which profile these are.
+    pub profile: Profile,
+    /// Shortest time between blocks while transactions wait.
+    pub block_interval_ms: u64,
+    /// Time between blocks while nothing waits.
+    pub idle_block_interval_ms: u64,
+    /// Blocks of an era.
+    pub era_blocks: u64,
+    /// Seats of the committee.
+    pub seats: usize,
+    /// Stake a validator needs.
+    pub validator_stake: Amount,
+    /// Collateral for each started TiB a miner declares. CESS: 4,000 tokens.
+    pub collateral_per_tib: Amount,
+    /// Whether [`PREFIX_MAX_FRAGMENTS`] is enforced.
+    pub enforce_prefix_cap: bool,
+    /// Smallest capacity a miner may declare.
+    pub miner_min_capacity: ByteCount,
+    /// How far back a placement's beacon may lie, in blocks.
+    pub placement_window_blocks: u64,
+    /// Blocks a miner keeps an acknowledged fragment that no file claims.
+    pub unclaimed_fragment_blocks: u64,
+}
+
+impl Params {
+    /// The numbers of `profile`.
+    pub fn of(profile: Profile) -> Self {
+        match profile {
+            Profile::Mainnet => Self::mainnet(),
+            Profile::Dev => Self::dev(),
+        }
+    }
+
+    /// CESS's numbers.
+    pub fn mainnet() -> Self {
+        Self {
+            profile: Profile::Mainnet,
+            block_interval_ms: 1_000,
+            idle_block_interval_ms: 6_000,
+            era_blocks: 21_600,
+            seats: 11,
+            validator_stake: Amount::tokens(3_000_000),
+            collateral_per_tib: Amount::tokens(4_000),
+            enforce_prefix_cap: true,
+            miner_min_capacity: ByteCount::gib(1),
+            placement_window_blocks: 4_096,
+            unclaimed_fragment_blocks: 14_400,
+        }
+    }
+
+    /// The localnet's numbers.
+    pub fn dev() -> Self {
+        Self {
+            profile: Profile::Dev,
+            block_interval_ms: 250,
+            idle_block_interval_ms: 2_000,
+            era_blocks: 60,
+            seats: 4,
+            validator_stake: Amount::tokens(1_000),
+            collateral_per_tib: Amount::tokens(1),
+            enforce_prefix_cap: false,
+            miner_min_capacity: ByteCount::mib(1),
+            placement_window_blocks: 4_096,
+            unclaimed_fragment_blocks: 4_096,
+        }
+    }
+}
