@@ -134,6 +134,8 @@ pub trait ChainClient: Send + Sync + 'static {
     async fn base_fee(&self) -> Result<u64, ChainError>;
     /// Runs a read-only call.
     async fn call(&self, to: Address, data: Bytes) -> Result<Bytes, ChainError>;
+    /// Gas a transaction needs now, measured by running it. A call that would revert is refused with its reason.
+    async fn estimate_gas(&self, from: Address, to: Address, value: U256, data: Bytes) -> Result<u64, ChainError>;
     /// Hands in a signed transaction envelope and returns its hash once it is admitted.
     async fn submit(&self, raw: Bytes) -> Result<B256, ChainError>;
     /// Outcome of a transaction if it is final.
