@@ -2,8 +2,10 @@
 //!
 //! Folders are layers; `tests/tidy` enforces which may import which (see ARCHITECTURE.md).
 
+pub mod chain;
 pub mod client;
 pub mod codec;
+pub mod consensus;
 pub mod crypto;
 pub mod kv;
 pub mod ledger;
