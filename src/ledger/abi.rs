@@ -1,10 +1,12 @@
 //! Solidity interfaces of the protocol modules, bound from `contracts/interfaces`, and the addresses the modules live at.
+//!
+//! Owns no rule: what a call does is in `ledger::modules`. Invariant: the bindings are generated from the published `.sol` files.
 
 use alloy_primitives::{Address, address};
 
-alloy_sol_types::sol!("contracts/interfaces/IStaking.sol");
-alloy_sol_types::sol!("contracts/interfaces/IMiners.sol");
-alloy_sol_types::sol!("contracts/interfaces/IFiles.sol");
+alloy_sol_types::sol!(#![sol(all_derives)] "contracts/interfaces/IStaking.sol");
+alloy_sol_types::sol!(#![sol(all_derives)] "contracts/interfaces/IMiners.sol");
+alloy_sol_types::sol!(#![sol(all_derives)] "contracts/interfaces/IFiles.sol");
 
 /// Address of the staking module.
 pub const STAKING: Address = address!("00000000000000000000000000000000ce550001");
@@ -12,3 +14,5 @@ pub const STAKING: Address = address!("00000000000000000000000000000000ce550001"
 pub const MINERS: Address = address!("00000000000000000000000000000000ce550002");
 /// Address of the files module.
 pub const FILES: Address = address!("00000000000000000000000000000000ce550003");
+/// Every module's address.
+pub const MODULES: [Address; 3] = [STAKING, MINERS, FILES];

@@ -3,3 +3,7 @@
 //! Must not know block transport or the database engine.
 
 pub mod abi;
+pub mod manifest;
+pub mod modules;
+pub mod placement;
+pub mod receipt;
