@@ -10,4 +10,5 @@ pub mod crypto;
 pub mod kv;
 pub mod ledger;
 pub mod network;
+pub mod runtime;
 pub mod types;

@@ -1,0 +1,57 @@
+//! The process's log subscriber. Every task of a node logs inside a span that carries the node's name.
+//!
+//! Owns format and filter; the one thing in `runtime` that is global to the process.
+
+use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+
+/// Environment variable with the filter, in the syntax of `tracing_subscriber::EnvFilter`.
+pub const LOG_VARIABLE: &str = "CESS_LOG";
+/// Filter when nobody says otherwise: our own news, only warnings of the libraries.
+pub const LOG_DEFAULT: &str = "warn,cess=info";
+
+/// Why logging could not be set up.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum TelemetryError {
+    /// The filter does not parse.
+    #[error("log filter `{filter}` is not valid: {reason}")]
+    Filter { filter: String, reason: String },
+    /// Something else in the process took the logs.
+    #[error("log subscriber is already set")]
+    AlreadySet,
+}
+
+/// Sends logs to standard error, as text or as one JSON object a line.
+///
+/// An explicit `filter` wins over `CESS_LOG`, which wins over [`LOG_DEFAULT`].
+pub fn init(filter: Option<&str>, json: bool) -> Result<(), TelemetryError> {
+    let text = filter
+        .map(str::to_owned)
+        .or_else(|| std::env::var(LOG_VARIABLE).ok())
+        .unwrap_or_else(|| LOG_DEFAULT.to_owned());
+    let registry = tracing_subscriber::registry().with(parse_filter(&text)?);
+    let lines = fmt::layer().with_writer(std::io::stderr);
+    let set = match json {
+        true => registry.with(lines.json()).try_init(),
+        false => registry.with(lines).try_init(),
+    };
+    set.map_err(|_| TelemetryError::AlreadySet)
+}
+
+fn parse_filter(text: &str) -> Result<EnvFilter, TelemetryError> {
+    EnvFilter::builder()
+        .parse(text)
+        .map_err(|error| TelemetryError::Filter { filter: text.to_owned(), reason: error.to_string() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bad_filters_are_named() {
+        assert!(parse_filter(LOG_DEFAULT).is_ok());
+        assert!(parse_filter("cess::chain=debug,info").is_ok());
+        let error = parse_filter("cess=loud=9").expect_err("not a level");
+        assert!(error.to_string().contains("`cess=loud=9`"), "{error}");
+    }
+}
