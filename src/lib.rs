@@ -11,4 +11,5 @@ pub mod kv;
 pub mod ledger;
 pub mod network;
 pub mod runtime;
+pub mod storage;
 pub mod types;
