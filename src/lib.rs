@@ -10,6 +10,7 @@ pub mod crypto;
 pub mod kv;
 pub mod ledger;
 pub mod network;
+pub mod rpc;
 pub mod runtime;
 pub mod storage;
 pub mod types;

@@ -4,7 +4,16 @@
 //! Must not know node internals. Invariant: callers cannot tell a local from a remote chain.
 
 mod events;
+mod follower;
 mod port;
+mod remote;
+pub mod revert;
+mod serve;
+pub mod transport;
 
 pub use events::ChainEvent;
+pub use follower::{EventFollower, EventStep};
 pub use port::{ChainClient, ChainError, ChainStatus, EventBatch, FileRecord, MinerRecord, TxOutcome};
+pub use remote::{EVENTS_MAX_BLOCKS, RemoteChain, file_record, miner_record};
+pub use serve::{TUNNEL_METHODS, register};
+pub use transport::{HttpTransport, RPC_PROTOCOL, RpcFailure, RpcTransport, TunnelTransport, serve_tunnel};

@@ -111,7 +111,7 @@ pub struct TxOutcome {
 }
 
 /// All protocol events of one block.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct EventBatch {
     /// The block.
     pub height: Height,
@@ -141,6 +141,7 @@ pub trait ChainClient: Send + Sync + 'static {
     /// Outcome of a transaction if it is final.
     async fn outcome(&self, tx: B256) -> Result<Option<TxOutcome>, ChainError>;
     /// Protocol events of blocks `from..=to` (at most 1,000 blocks a call). Blocks without events are left out.
+    /// Refused if `to` is above the newest executed block, so that a node that lags never hides events.
     async fn events(&self, from: Height, to: Height) -> Result<Vec<EventBatch>, ChainError>;
     /// The beacon R_height, if it lies within the chain's window.
     async fn beacon(&self, height: Height) -> Result<Option<B256>, ChainError>;

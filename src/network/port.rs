@@ -9,8 +9,8 @@ use tokio::sync::{broadcast, mpsc};
 
 /// Largest frame on a bulk stream: one fragment and its header.
 pub const FRAME_MAX_BYTES: usize = (8 << 20) + (64 << 10);
-/// Largest body of a small request or its answer.
-pub const REQUEST_MAX_BYTES: usize = 4 << 20;
+/// Largest body of a small request or its answer: a full block's events in hexadecimal.
+pub const REQUEST_MAX_BYTES: usize = 9 << 20;
 /// Largest gossip message: a transaction of the largest size, or a block announcement.
 pub const GOSSIP_MAX_BYTES: usize = (2 << 20) + (64 << 10);
 

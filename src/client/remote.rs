@@ -1,0 +1,251 @@
+//! The chain seen through a node's JSON-RPC.
+//!
+//! Must not know the node's internals: module reads are `eth_call`s with the published interfaces. Invariant: a read that
+//! needs several calls is bounded, and an answer that does not decode is an error, never a default.
+
+use super::transport::{RpcFailure, RpcTransport};
+use super::{ChainClient, ChainError, ChainStatus, EventBatch, FileRecord, MinerRecord, TxOutcome, revert};
+use crate::ledger::abi::{FILES, IFiles, IMiners, MINERS};
+use crate::rpc::error::{ANSWER_TOO_LARGE, REVERTED};
+use crate::types::{Address, B256, FileId, Height, U256};
+use alloy_primitives::{Bytes, keccak256};
+use alloy_sol_types::SolCall;
+use async_trait::async_trait;
+use futures::{StreamExt, TryStreamExt, stream};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Longest long poll asked of a node; a longer wait is several polls.
+const POLL_MAX: Duration = Duration::from_secs(20);
+/// Pause between two polls, should a node answer early.
+const POLL_PAUSE: Duration = Duration::from_millis(20);
+/// Miners fetched in one call.
+const MINERS_PAGE: u64 = 200;
+/// Miners a chain may have before this client refuses to list them all.
+const MINERS_MAX: u64 = 100_000;
+/// Files one listing may return; the interface's own bound.
+const FILES_MAX: u64 = 1_000;
+/// Reads of one listing that run at a time.
+const PARALLEL_READS: usize = 16;
+/// Blocks one call for events may span.
+pub const EVENTS_MAX_BLOCKS: u64 = 1_000;
+
+/// A chain behind a [`RpcTransport`].
+#[derive(Clone)]
+pub struct RemoteChain {
+    transport: Arc<dyn RpcTransport>,
+}
+
+impl RemoteChain {
+    /// The chain `transport` leads to.
+    pub fn new(transport: Arc<dyn RpcTransport>) -> Self {
+        Self { transport }
+    }
+
+    async fn ask<T: DeserializeOwned>(&self, method: &str, params: Value) -> Result<T, ChainError> {
+        read(method, self.transport.call(method, params).await?)
+    }
+
+    async fn quantity(&self, method: &str, params: Value) -> Result<u64, ChainError> {
+        let wide: U256 = self.ask(method, params).await?;
+        u64::try_from(wide).map_err(|_| ChainError::Malformed(format!("`{method}` answered {wide}, over 64 bits")))
+    }
+
+    async fn eth_call(&self, to: Address, data: Bytes) -> Result<Result<Bytes, RpcFailure>, ChainError> {
+        let params = json!([{"to": to, "data": data}, "latest"]);
+        match self.transport.exchange("eth_call", params, Duration::ZERO).await? {
+            Ok(value) => read("eth_call", value).map(Ok),
+            Err(failure) => Ok(Err(failure)),
+        }
+    }
+
+    async fn read_module<C: SolCall>(&self, module: Address, call: C) -> Result<C::Return, ChainError> {
+        let answer = self.call(module, call.abi_encode().into()).await?;
+        decode::<C>(&answer)
+    }
+
+    async fn events_of(&self, from: Height, to: Height) -> Result<Result<Vec<EventBatch>, RpcFailure>, ChainError> {
+        match self.transport.exchange("cess_events", json!([from, to]), Duration::ZERO).await? {
+            Ok(value) => checked(read("cess_events", value)?, from, to).map(Ok),
+            Err(failure) => Ok(Err(failure)),
+        }
+    }
+}
+
+fn read<T: DeserializeOwned>(method: &str, value: Value) -> Result<T, ChainError> {
+    serde_json::from_value(value).map_err(|e| ChainError::Malformed(format!("`{method}`: {e}")))
+}
+
+fn decode<C: SolCall>(answer: &[u8]) -> Result<C::Return, ChainError> {
+    C::abi_decode_returns(answer).map_err(|e| ChainError::Malformed(format!("{}: {e}", C::SIGNATURE)))
+}
+
+/// Batches must ascend and lie within what was asked.
+fn checked(batches: Vec<EventBatch>, from: Height, to: Height) -> Result<Vec<EventBatch>, ChainError> {
+    let mut floor = from;
+    for batch in &batches {
+        if batch.height < floor || batch.height > to {
+            let reason = format!("`cess_events` {from}..={to} answered block {} out of order", batch.height);
+            return Err(ChainError::Malformed(reason));
+        }
+        floor = batch.height + 1;
+    }
+    Ok(batches)
+}
+
+#[async_trait]
+impl ChainClient for RemoteChain {
+    async fn status(&self) -> Result<ChainStatus, ChainError> {
+        self.ask("cess_status", json!([])).await
+    }
+
+    async fn wait_above(&self, height: Height, deadline: Duration) -> Result<ChainStatus, ChainError> {
+        let end = Instant::now() + deadline;
+        loop {
+            let poll = end.saturating_duration_since(Instant::now()).min(POLL_MAX);
+            let millis = u64::try_from(poll.as_millis()).expect("a poll is bounded");
+            let answer = self.transport.exchange("cess_waitAbove", json!([height, millis]), poll).await??;
+            let status: ChainStatus = read("cess_waitAbove", answer)?;
+            if status.height > height || Instant::now() >= end {
+                return Ok(status);
+            }
+            tokio::time::sleep(POLL_PAUSE).await;
+        }
+    }
+
+    async fn balance(&self, account: Address) -> Result<U256, ChainError> {
+        self.ask("eth_getBalance", json!([account, "latest"])).await
+    }
+
+    async fn nonce(&self, account: Address) -> Result<u64, ChainError> {
+        self.quantity("eth_getTransactionCount", json!([account, "pending"])).await
+    }
+
+    async fn base_fee(&self) -> Result<u64, ChainError> {
+        let history: Value = self.ask("eth_feeHistory", json!(["0x1", "latest", []])).await?;
+        let next = history.get("baseFeePerGas").and_then(Value::as_array).and_then(|fees| fees.last()).cloned();
+        let wide: U256 = read("eth_feeHistory", next.unwrap_or(Value::Null))?;
+        u64::try_from(wide).map_err(|_| ChainError::Malformed(format!("the base fee {wide} is over 64 bits")))
+    }
+
+    async fn call(&self, to: Address, data: Bytes) -> Result<Bytes, ChainError> {
+        Ok(self.eth_call(to, data).await??)
+    }
+
+    async fn estimate_gas(&self, from: Address, to: Address, value: U256, data: Bytes) -> Result<u64, ChainError> {
+        self.quantity("eth_estimateGas", json!([{"from": from, "to": to, "value": value, "data": data}])).await
+    }
+
+    async fn submit(&self, raw: Bytes) -> Result<B256, ChainError> {
+        match self.transport.call("eth_sendRawTransaction", json!([raw])).await {
+            Ok(hash) => read("eth_sendRawTransaction", hash),
+            Err(ChainError::Refused { message, .. }) if is_already_known(&message) => Ok(keccak256(&raw)),
+            Err(e) => Err(e),
+        }
+    }
+
+    async fn outcome(&self, tx: B256) -> Result<Option<TxOutcome>, ChainError> {
+        self.ask("cess_outcome", json!([tx])).await
+    }
+
+    async fn events(&self, from: Height, to: Height) -> Result<Vec<EventBatch>, ChainError> {
+        if to < from {
+            return Ok(Vec::new());
+        }
+        if to - from >= EVENTS_MAX_BLOCKS {
+            let message =
+                format!("events of {} blocks were asked for, the limit is {EVENTS_MAX_BLOCKS}", to - from + 1);
+            return Err(ChainError::Refused { code: crate::rpc::error::LIMIT_EXCEEDED, message });
+        }
+        let (mut batches, mut open) = (Vec::new(), vec![(from, to)]);
+        while let Some((from, to)) = open.pop() {
+            match self.events_of(from, to).await? {
+                Ok(found) => batches.extend(found),
+                Err(failure) if failure.code == ANSWER_TOO_LARGE && from < to => {
+                    let middle = from + (to - from) / 2;
+                    open.push((middle + 1, to));
+                    open.push((from, middle));
+                }
+                Err(failure) => return Err(failure.into()),
+            }
+        }
+        Ok(batches)
+    }
+
+    async fn beacon(&self, height: Height) -> Result<Option<B256>, ChainError> {
+        self.ask("cess_beacon", json!([height])).await
+    }
+
+    async fn miners(&self) -> Result<Vec<MinerRecord>, ChainError> {
+        let (mut miners, mut seen, mut skip) = (Vec::new(), BTreeSet::new(), 0u64);
+        loop {
+            let page = self.read_module(MINERS, IMiners::listCall { skip, limit: MINERS_PAGE }).await?;
+            let read = u64::try_from(page.len()).expect("a length fits 64 bits");
+            miners.extend(page.into_iter().map(miner_record).filter(|miner| seen.insert(miner.address)));
+            if read < MINERS_PAGE {
+                return Ok(miners);
+            }
+            skip += read;
+            if skip >= MINERS_MAX {
+                return Err(ChainError::Malformed(format!("the chain lists over {MINERS_MAX} miners")));
+            }
+        }
+    }
+
+    async fn file(&self, id: FileId) -> Result<Option<FileRecord>, ChainError> {
+        let data = IFiles::getCall { id: id.into() }.abi_encode().into();
+        match self.eth_call(FILES, data).await? {
+            Ok(answer) => decode::<IFiles::getCall>(&answer).map(|file| Some(file_record(file))),
+            Err(RpcFailure { code: REVERTED, data: Some(data), .. }) if revert::is_unknown_file(&data) => Ok(None),
+            Err(failure) => Err(failure.into()),
+        }
+    }
+
+    async fn manifest(&self, id: FileId) -> Result<Option<Bytes>, ChainError> {
+        self.ask("cess_manifest", json!([id])).await
+    }
+
+    async fn files_of(&self, owner: Address, skip: u64, limit: u64) -> Result<Vec<FileRecord>, ChainError> {
+        let limit = limit.min(FILES_MAX);
+        let ids = self.read_module(FILES, IFiles::listOfCall { owner, skip, limit }).await?;
+        let records = stream::iter(ids).map(|id| self.file(id.into())).buffered(PARALLEL_READS);
+        let found: Vec<Option<FileRecord>> = records.try_collect().await?;
+        Ok(found.into_iter().flatten().collect())
+    }
+}
+
+/// Whether a node refused a transaction because it holds it already: then it was handed in.
+pub(super) fn is_already_known(message: &str) -> bool {
+    message.contains("already known") || message.contains("known transaction")
+}
+
+/// A miner as the interface gives it.
+pub fn miner_record(miner: IMiners::Miner) -> MinerRecord {
+    MinerRecord {
+        address: miner.account,
+        operator: miner.operator,
+        network_key: miner.networkKey.0,
+        account_key: miner.accountKey.0,
+        prefix: miner.prefix,
+        capacity: miner.capacity,
+        used: miner.used,
+        since: miner.since,
+        name: miner.name,
+    }
+}
+
+/// A file as the interface gives it.
+pub fn file_record(file: IFiles::File) -> FileRecord {
+    FileRecord {
+        id: file.id.into(),
+        owners: file.owners,
+        size: file.size,
+        segments: file.segments,
+        holders: file.holders,
+        stored_at: file.storedAt,
+    }
+}

@@ -1,0 +1,134 @@
+//! Revert data as a sentence: the custom errors of the protocol modules, `Error(string)` and `Panic(uint256)`.
+
+use crate::ledger::abi::{IFiles, IMiners, IStaking};
+use crate::types::{FileId, format_tokens};
+use alloy_sol_types::{Panic, Revert, SolError, SolInterface};
+
+/// Characters of a foreign text kept in a sentence.
+const TEXT_MAX_CHARS: usize = 256;
+/// Bytes of unknown revert data shown.
+const SHOWN_MAX_BYTES: usize = 32;
+
+/// Says why a call was reverted.
+pub fn explain(data: &[u8]) -> String {
+    if data.is_empty() {
+        return "no reason given".to_owned();
+    }
+    standard(data)
+        .or_else(|| IFiles::IFilesErrors::abi_decode(data).ok().map(|e| of_files(&e)))
+        .or_else(|| IMiners::IMinersErrors::abi_decode(data).ok().map(|e| of_miners(&e)))
+        .or_else(|| IStaking::IStakingErrors::abi_decode(data).ok().map(|e| of_staking(&e)))
+        .unwrap_or_else(|| unknown(data))
+}
+
+/// Says why a call was reverted, from revert data in hexadecimal or from a reason that is text already.
+pub fn explain_text(text: &str) -> String {
+    match text.strip_prefix("0x").and_then(|digits| hex::decode(digits).ok()) {
+        Some(data) => explain(&data),
+        None => printable(text),
+    }
+}
+
+/// Whether the data is the files module's `UnknownFile`.
+pub fn is_unknown_file(data: &[u8]) -> bool {
+    IFiles::UnknownFile::abi_decode(data).is_ok()
+}
+
+fn standard(data: &[u8]) -> Option<String> {
+    if let Ok(revert) = Revert::abi_decode(data) {
+        return Some(printable(&revert.reason));
+    }
+    Panic::abi_decode(data).ok().map(|panic| match panic.kind() {
+        Some(kind) => format!("panic: {}", kind.as_str()),
+        None => format!("panic {:#x}", panic.code),
+    })
+}
+
+fn of_files(error: &IFiles::IFilesErrors) -> String {
+    use IFiles::IFilesErrors as E;
+    match error {
+        E::UnknownFile(e) => format!("file `{}` is unknown", FileId::from(e.id)),
+        E::NotOwner(e) => format!("{} does not own file `{}`", e.account, FileId::from(e.id)),
+        E::AlreadyOwner(e) => format!("{} owns file `{}` already", e.account, FileId::from(e.id)),
+        E::ManifestInvalid(e) => format!("the manifest is not valid: {}", printable(&e.reason)),
+        E::HolderCount(e) => format!("{} holders were given, {} are required", e.given, e.required),
+        E::HolderNotPlaced(e) => format!("holder {} ({}) is not one the placement rule allows", e.index, e.holder),
+        E::ReceiptInvalid(e) => format!("receipt {} of holder {} is not valid", e.index, e.holder),
+        E::HolderFull(e) => format!("holder {} has {} B free, {} B are needed", e.holder, e.free, e.needed),
+        E::BeaconTooOld(e) => {
+            format!("the beacon of block {} cannot be used, blocks {} to {} can", e.height, e.oldest, e.newest)
+        }
+    }
+}
+
+fn of_miners(error: &IMiners::IMinersErrors) -> String {
+    use IMiners::IMinersErrors as E;
+    match error {
+        E::UnknownMiner(e) => format!("miner {} is not registered", e.account),
+        E::AlreadyRegistered(e) => format!("miner {} is registered already", e.account),
+        E::KeyMismatch(e) => format!("key {} is not the key of account {}", e.accountKey, e.account),
+        E::CollateralTooLow(e) => {
+            let (sent, required) = (format_tokens(e.sent), format_tokens(e.required));
+            format!("a collateral of {sent} tokens was sent, {required} are required")
+        }
+        E::CapacityTooLow(e) => format!("a capacity of {} B is below the minimum of {} B", e.capacity, e.minimum),
+        E::NameInvalid(e) => format!("a name of {} B is not valid, the limit is {} B", e.length, e.maximum),
+        E::StillHolding(e) => format!("miner {} still holds {} B", e.account, e.used),
+    }
+}
+
+fn of_staking(error: &IStaking::IStakingErrors) -> String {
+    let IStaking::IStakingErrors::BeaconUnknown(e) = error;
+    format!("the beacon of block {} is not known, those of blocks {} to {} are", e.height, e.oldest, e.newest)
+}
+
+fn unknown(data: &[u8]) -> String {
+    let shown = hex::encode(&data[..data.len().min(SHOWN_MAX_BYTES)]);
+    let more = if data.len() > SHOWN_MAX_BYTES { "…" } else { "" };
+    format!("unknown error 0x{shown}{more} ({} B)", data.len())
+}
+
+fn printable(text: &str) -> String {
+    let clean = |c: char| if c.is_control() { ' ' } else { c };
+    text.chars().take(TEXT_MAX_CHARS).map(clean).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::{Address, B256, U256};
+    use proptest::prelude::*;
+
+    #[test]
+    fn custom_errors_become_sentences() {
+        let unknown = IFiles::UnknownFile { id: B256::repeat_byte(0xab) }.abi_encode();
+        assert_eq!(explain(&unknown), format!("file `{}` is unknown", "ab".repeat(32)));
+        assert!(is_unknown_file(&unknown));
+        let full = IFiles::HolderFull { holder: Address::ZERO, free: 1, needed: 2 }.abi_encode();
+        assert!(explain(&full).ends_with("has 1 B free, 2 B are needed"));
+        assert!(!is_unknown_file(&full));
+        let token = U256::from(crate::types::Amount::tokens(1).0);
+        let low = IMiners::CollateralTooLow { sent: U256::ZERO, required: token }.abi_encode();
+        assert_eq!(explain(&low), "a collateral of 0 tokens was sent, 1 are required");
+        let old = IStaking::BeaconUnknown { height: 1, oldest: 2, newest: 3 }.abi_encode();
+        assert!(explain(&old).contains("blocks 2 to 3"));
+    }
+
+    #[test]
+    fn standard_reverts_become_sentences() {
+        assert_eq!(explain(&Revert::from("no\nway").abi_encode()), "no way");
+        assert_eq!(explain(&[]), "no reason given");
+        let overflow = Panic { code: U256::from(0x11) }.abi_encode();
+        assert!(explain(&overflow).starts_with("panic: arithmetic"), "{}", explain(&overflow));
+        assert_eq!(explain(&[0xde, 0xad, 0xbe, 0xef]), "unknown error 0xdeadbeef (4 B)");
+        assert_eq!(explain_text("out of gas"), "out of gas");
+        assert_eq!(explain_text("0xdeadbeef"), "unknown error 0xdeadbeef (4 B)");
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_explained_briefly(data in proptest::collection::vec(any::<u8>(), 0..300)) {
+            prop_assert!(explain(&data).len() < 2_000);
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! The JSON-RPC server of one node.
+
+use super::error::RpcError;
+use super::front::FrontLayer;
+use super::guard::Guard;
+use super::limits;
+use crate::runtime::{Criticality, Metrics, Node, Phase};
+use jsonrpsee::RpcModule;
+use jsonrpsee::core::middleware::RpcServiceBuilder;
+use jsonrpsee::server::{BatchRequestConfig, PingConfig, ServerConfig};
+use std::net::{SocketAddr, TcpListener};
+use tokio_util::sync::CancellationToken;
+
+/// Starts servers; see [`Server::start`].
+pub struct Server;
+
+/// A running server. Dropping it leaves the server running until the node stops accepting.
+#[derive(Debug, Clone)]
+pub struct ServerHandle {
+    /// Where it listens, with the real port when port 0 was asked for.
+    pub local_addr: SocketAddr,
+    stop: CancellationToken,
+}
+
+impl ServerHandle {
+    /// Stops accepting and closes connections once their open calls are answered.
+    pub fn stop(&self) {
+        self.stop.cancel();
+    }
+}
+
+impl Server {
+    /// Listens on `addr` and answers with the methods of `module`, plus `GET /health` and `GET /metrics`.
+    ///
+    /// Must be called within a tokio runtime. The socket is bound when this returns. The server stops with the node's
+    /// [`Phase::Accept`].
+    pub fn start(
+        addr: SocketAddr,
+        module: RpcModule<()>,
+        metrics: Metrics,
+        node: &Node,
+    ) -> Result<ServerHandle, RpcError> {
+        let refused = |e: std::io::Error| RpcError::Bind { addr, reason: e.to_string() };
+        let listener = TcpListener::bind(addr).map_err(refused)?;
+        listener.set_nonblocking(true).map_err(refused)?;
+        let local_addr = listener.local_addr().map_err(refused)?;
+        let counted = metrics.clone();
+        let server = jsonrpsee::server::ServerBuilder::with_config(config())
+            .set_http_middleware(tower::ServiceBuilder::new().layer(FrontLayer { node: node.name.clone(), metrics }))
+            .set_rpc_middleware(RpcServiceBuilder::new().layer_fn(move |inner| Guard::new(inner, counted.clone())))
+            .build_from_tcp(listener)
+            .map_err(refused)?;
+        let stop = CancellationToken::new();
+        let (asked, stopping) = (stop.clone(), node.tasks.stopping(Phase::Accept));
+        node.tasks.spawn(Phase::Accept, "rpc server", Criticality::Critical, async move {
+            let running = server.start(module);
+            tokio::select! {
+                () = asked.cancelled() => {}
+                () = stopping.cancelled() => {}
+            }
+            if running.stop().is_ok() && tokio::time::timeout(limits::DRAIN_DEADLINE, running.stopped()).await.is_err()
+            {
+                tracing::debug!("rpc connections outlived the server by more than {:?}", limits::DRAIN_DEADLINE);
+            }
+            stopping.cancelled().await;
+            Ok(())
+        });
+        Ok(ServerHandle { local_addr, stop })
+    }
+}
+
+fn config() -> ServerConfig {
+    let bytes = |n: usize| u32::try_from(n).expect("limits are below 4 GiB");
+    ServerConfig::builder()
+        .max_request_body_size(bytes(limits::REQUEST_MAX_BYTES))
+        .max_response_body_size(bytes(limits::ANSWER_MAX_BYTES))
+        .max_connections(limits::CONNECTIONS_MAX)
+        .max_subscriptions_per_connection(limits::SUBSCRIPTIONS_MAX)
+        .set_batch_request_config(BatchRequestConfig::Limit(limits::BATCH_MAX_CALLS))
+        .set_message_buffer_capacity(limits::MESSAGE_BUFFER)
+        .enable_ws_ping(PingConfig::new())
+        .set_first_request_timeout(Some(limits::FIRST_REQUEST_DEADLINE))
+        .build()
+}
