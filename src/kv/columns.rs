@@ -67,4 +67,13 @@ impl Column {
             Column::Files => "files",
         }
     }
+
+    /// Memory a column gathers writes in before they become a table file. One process holds many databases, so it is small;
+    /// the columns of every block get more.
+    pub const fn memtable_bytes(self) -> usize {
+        match self {
+            Column::Blocks | Column::Executed | Column::Accounts | Column::Slots | Column::TxIndex => 16 << 20,
+            _ => 4 << 20,
+        }
+    }
 }

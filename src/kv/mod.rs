@@ -5,8 +5,18 @@
 //! write every call fails with [`KvError::Poisoned`], so that a node killed in-process cannot write any more.
 
 mod columns;
+mod format;
+mod memory;
+mod poison;
+mod prefix;
+mod rocks;
+
+#[cfg(test)]
+mod tests;
 
 pub use columns::Column;
+pub use memory::MemoryKv;
+pub use rocks::{BlockCache, RocksKv, RocksOptions};
 
 /// Why a storage operation failed.
 #[derive(Debug, Clone, thiserror::Error)]
