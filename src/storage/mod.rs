@@ -5,4 +5,9 @@
 //! Invariants: a fragment is acknowledged only when it is on disk for good; nothing that arrives is used before its hash is
 //! checked; memory is bounded by a buffer pool, never by the size of a file.
 
+mod buffers;
 pub mod erasure;
+pub mod fragments;
+pub mod slicer;
+
+pub use buffers::{Buffer, BufferPool, Reservation};

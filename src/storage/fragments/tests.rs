@@ -1,0 +1,201 @@
+//! One suite over both stores, and what only a disk can do: lose power, flip bits, cut files short.
+
+use super::*;
+use crate::{
+    kv::MemoryKv,
+    runtime::{CpuPool, Node},
+    storage::slicer::fragment_id,
+    types::{B256, FileId},
+};
+use std::{fs, path::PathBuf};
+
+const LEN: usize = 256;
+
+fn sample(seed: u8) -> (FragmentId, Bytes) {
+    let bytes = Bytes::from(vec![seed; LEN]);
+    (fragment_id(&bytes), bytes)
+}
+
+fn node() -> Node {
+    Node::new("miner", CpuPool::new("test", 1))
+}
+
+fn open(dir: &tempfile::TempDir, kv: MemoryKv, limit: u64) -> Arc<DiskStore> {
+    DiskStore::open(&node(), dir.path(), Arc::new(kv), limit).unwrap()
+}
+
+fn path_of(dir: &tempfile::TempDir, id: FragmentId) -> PathBuf {
+    dir.path().join(&id.to_string()[..2]).join(id.to_string())
+}
+
+/// The suite every implementation passes.
+async fn keeps_its_promises(store: Arc<dyn FragmentStore>) {
+    let (a, bytes) = sample(1);
+    assert!(matches!(store.get(a).await, Err(FragmentError::NotHeld { id }) if id == a));
+    store.put(a, bytes.clone(), 5).await.unwrap();
+    store.put(a, bytes.clone(), 9).await.unwrap();
+    assert_eq!(store.get(a).await.unwrap(), bytes);
+    let info = store.index().stat(a).unwrap().unwrap();
+    assert_eq!(info, FragmentInfo { len: 256, claims: 0, pending_since: Some(9), present: true });
+
+    let (b, other) = sample(2);
+    assert!(matches!(store.put(b, bytes.clone(), 5).await, Err(FragmentError::Mismatch { id }) if id == b));
+    let odd = Bytes::from(vec![0; 300]);
+    assert!(matches!(store.put(fragment_id(&odd), odd, 5).await, Err(FragmentError::Length { len: 300, .. })));
+    assert_eq!(store.index().space(), Space { limit: 600, used: 256, reserved: 0, fragments: 1 });
+
+    store.put(b, other, 9).await.unwrap();
+    let (c, third) = sample(3);
+    let full = store.put(c, third.clone(), 9).await.unwrap_err();
+    assert!(matches!(full, FragmentError::NoSpace { free: 88, limit: 600, needed: 256 }));
+    assert_eq!(full.to_string(), "88 B are free of the 600 B lent, 256 B are needed");
+    assert_eq!(store.collect(vec![b, c, b]).await.unwrap(), 1);
+    store.put(c, third, 9).await.unwrap();
+    assert_eq!(store.index().space().fragments, 2);
+
+    assert_eq!(store.index().claim(FileId([1; 32]), 0, [a, b]).unwrap(), [b]);
+    assert_eq!(store.collect(vec![a]).await.unwrap(), 0, "a claimed fragment stays");
+    store.discard(a).await.unwrap();
+    assert!(matches!(store.get(a).await, Err(FragmentError::NotHeld { .. })));
+    assert_eq!(store.index().space().used, 256);
+    store.put(a, bytes, 12).await.unwrap();
+    assert_eq!(store.index().stat(a).unwrap().unwrap().claims, 1, "a refetched fragment keeps its claims");
+}
+
+#[tokio::test]
+async fn both_stores_keep_their_promises() {
+    keeps_its_promises(MemoryStore::new(Arc::new(MemoryKv::new()), 600).unwrap()).await;
+    let dir = tempfile::tempdir().unwrap();
+    keeps_its_promises(open(&dir, MemoryKv::new(), 600)).await;
+}
+
+#[tokio::test]
+async fn an_acknowledged_fragment_survives_power_loss() {
+    let dir = tempfile::tempdir().unwrap();
+    let kv = MemoryKv::new();
+    let (id, bytes) = sample(1);
+    let store = open(&dir, kv.reopen(), 1_000);
+    store.index().set_cursor(Cursor::new(B256::ZERO, 77)).unwrap();
+    store.put(id, bytes.clone(), 80).await.unwrap();
+    drop(store);
+    let store = open(&dir, kv.after_power_loss(), 1_000);
+    assert_eq!(store.get(id).await.unwrap(), bytes);
+    assert_eq!(store.index().stat(id).unwrap().unwrap().pending_since, Some(77));
+    assert_eq!(store.index().space(), Space { limit: 1_000, used: 256, reserved: 0, fragments: 1 });
+    drop(store);
+    let store = open(&dir, kv.reopen(), 1_000);
+    assert_eq!(store.index().space().used, 256, "accounting after an ordinary restart");
+}
+
+#[tokio::test]
+async fn half_written_fragments_are_never_visible() {
+    let dir = tempfile::tempdir().unwrap();
+    let (id, bytes) = sample(1);
+    drop(open(&dir, MemoryKv::new(), 1_000));
+    fs::write(dir.path().join("incoming").join("3"), &bytes[..100]).unwrap();
+    fs::create_dir(dir.path().join(&id.to_string()[..2])).unwrap();
+    fs::write(path_of(&dir, id).with_extension("part"), &bytes).unwrap();
+    let store = open(&dir, MemoryKv::new(), 1_000);
+    assert!(!store.index().holds(id).unwrap());
+    assert_eq!(store.index().space().fragments, 0);
+    assert_eq!(fs::read_dir(dir.path().join("incoming")).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn damage_is_found_and_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let kv = MemoryKv::new();
+    let store = open(&dir, kv.reopen(), 10_000);
+    let ((flipped, a), (cut, b), (gone, c)) = (sample(1), sample(2), sample(3));
+    for (id, bytes) in [(flipped, a.clone()), (cut, b), (gone, c)] {
+        store.put(id, bytes, 1).await.unwrap();
+    }
+    let mut bent = a.to_vec();
+    bent[17] ^= 4;
+    fs::write(path_of(&dir, flipped), bent).unwrap();
+    fs::OpenOptions::new().write(true).open(path_of(&dir, cut)).unwrap().set_len(12).unwrap();
+    fs::remove_file(path_of(&dir, gone)).unwrap();
+    let error = store.get(flipped).await.unwrap_err();
+    assert_eq!(error.to_string(), format!("fragment {flipped} on disk is damaged: its bytes do not match its id"));
+    let error = store.get(cut).await.unwrap_err();
+    assert_eq!(error.to_string(), format!("fragment {cut} on disk is damaged: it is 12 B, expected 256 B"));
+    assert!(store.get(gone).await.unwrap_err().is_damage());
+
+    store.index().claim(FileId([9; 32]), 3, [cut]).unwrap();
+    store.discard(flipped).await.unwrap();
+    assert_eq!(store.index().stat(flipped).unwrap(), None);
+    store.put(flipped, a, 2).await.unwrap();
+    drop(store);
+    let store = open(&dir, kv.reopen(), 10_000);
+    assert_eq!(store.index().space(), Space { limit: 10_000, used: 256, reserved: 0, fragments: 1 });
+    assert_eq!(store.index().stat(gone).unwrap(), None);
+    let info = store.index().stat(cut).unwrap().unwrap();
+    assert!(info.claims == 1 && !info.present, "a lost fragment that a file claims is remembered");
+}
+
+#[tokio::test]
+async fn many_puts_at_once_are_counted_exactly() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir, MemoryKv::new(), 40 * LEN as u64);
+    let puts = (0..80u8).map(|n| {
+        let (id, bytes) = sample(n % 40);
+        store.put(id, bytes, 1)
+    });
+    for put in futures::future::join_all(puts).await {
+        match put {
+            Ok(()) | Err(FragmentError::NoSpace { .. }) => {}
+            Err(other) => panic!("{other}"),
+        }
+    }
+    let space = store.index().space();
+    assert_eq!((space.used, space.reserved), (space.fragments * 256, 0));
+    assert!(space.used <= space.limit);
+    for n in 0..40 {
+        let (id, bytes) = sample(n);
+        store.put(id, bytes, 1).await.unwrap();
+    }
+    assert_eq!(store.index().space().free(), 0);
+    assert_eq!(fs::read_dir(dir.path().join("incoming")).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn a_killed_store_writes_no_more() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = node();
+    let store = DiskStore::open(&node, dir.path(), Arc::new(MemoryKv::new()), 1_000).unwrap();
+    let ((a, first), (b, second)) = (sample(1), sample(2));
+    store.put(a, first, 1).await.unwrap();
+    node.kill.pull("test");
+    assert!(matches!(store.put(b, second, 1).await, Err(FragmentError::Closed)));
+    assert!(matches!(store.get(a).await, Err(FragmentError::Closed)));
+    assert!(matches!(store.collect(vec![a]).await, Err(FragmentError::Closed)));
+    assert!(!path_of(&dir, b).exists() && path_of(&dir, a).exists());
+}
+
+#[tokio::test]
+async fn files_claim_once_and_share_fragments() {
+    let store = MemoryStore::new(Arc::new(MemoryKv::new()), 10_000).unwrap();
+    let index = store.index();
+    let ((a, first), (b, second)) = (sample(1), sample(2));
+    store.put(a, first, 10).await.unwrap();
+    store.put(b, second, 10).await.unwrap();
+    assert_eq!(index.unclaimed_since(9).unwrap(), []);
+    assert_eq!(index.unclaimed_since(10).unwrap().len(), 2);
+    let (one, two) = (FileId([1; 32]), FileId([2; 32]));
+    for _ in 0..2 {
+        assert_eq!(index.claim(one, 4, [a, b, a]).unwrap(), []);
+    }
+    index.claim(two, 0, [b]).unwrap();
+    assert_eq!(index.unclaimed_since(100).unwrap(), []);
+    assert_eq!(index.claim_of(one).unwrap().unwrap().column, 4);
+    assert_eq!(index.release(one).unwrap(), [a]);
+    assert_eq!(index.release(one).unwrap(), []);
+    assert_eq!(store.collect(vec![a, b]).await.unwrap(), 1);
+    assert_eq!(index.acknowledge(&[a, b], 20).unwrap(), [0]);
+    assert_eq!(index.release(two).unwrap(), [], "an upload still counts on it");
+    assert_eq!(index.unclaimed_since(20).unwrap(), [b]);
+    index.claim(two, 0, [b]).unwrap();
+    index.acknowledge(&[b], 30).unwrap();
+    index.settle(two).unwrap();
+    assert_eq!(index.release(two).unwrap(), [b]);
+}

@@ -1,0 +1,316 @@
+//! From a stream of bytes to segments, their fragments and their ids.
+//!
+//! Owns reading, padding, encoding and hashing. Must not know miners or the chain. Invariants: every segment but the last is
+//! full; a stream is read exactly as fast as buffers come back; the same bytes always give the same manifest.
+
+use super::{
+    buffers::{Buffer, BufferPool, Reservation},
+    erasure,
+};
+use crate::{
+    ledger::manifest::{MANIFEST_MAX_SEGMENTS, Manifest, ManifestError, SegmentEntry, fragment_len},
+    types::{
+        FragmentId, SegmentId,
+        params::{DATA_FRAGMENTS, FILE_MAX_BYTES, FRAGMENT_MAX_BYTES, FRAGMENTS, PARITY_FRAGMENTS, SEGMENT_MAX_BYTES},
+    },
+};
+use bytes::Bytes;
+use std::io;
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+/// Input up to this size never takes full-sized buffers.
+const SMALL_MAX_BYTES: usize = 1 << 20;
+const SLAB_BYTES: usize = FRAGMENT_MAX_BYTES as usize;
+const _: () =
+    assert!(SLAB_BYTES as u64 == FRAGMENT_MAX_BYTES && DATA_FRAGMENTS as u64 * FRAGMENT_MAX_BYTES == SEGMENT_MAX_BYTES);
+const FRAGMENT_BUFFERS: u32 = FRAGMENTS as u32;
+
+/// Why a stream could not be sliced.
+#[derive(Debug, thiserror::Error)]
+pub enum SliceError {
+    /// The source failed.
+    #[error("the file cannot be read at byte {offset}: {reason}")]
+    Read { offset: u64, reason: io::Error },
+    /// More than a file may hold.
+    #[error("the file is larger than {FILE_MAX_BYTES} B, the limit of one file")]
+    TooLarge,
+}
+
+/// Reads segments off a stream.
+pub struct Slicer<R> {
+    input: R,
+    buffers: BufferPool,
+    next: usize,
+    offset: u64,
+    done: bool,
+}
+
+/// A segment's bytes in four buffers, not yet encoded.
+pub struct RawSegment {
+    index: usize,
+    len: usize,
+    data: [Buffer; DATA_FRAGMENTS],
+    rest: Reservation,
+}
+
+/// A segment ready to be pushed.
+#[derive(Clone)]
+pub struct EncodedSegment {
+    /// Position in the file.
+    pub index: usize,
+    /// Its line in the manifest.
+    pub entry: SegmentEntry,
+    /// Its fragments, in buffers of the pool.
+    pub fragments: [Bytes; FRAGMENTS],
+}
+
+impl<R: AsyncRead + Unpin> Slicer<R> {
+    /// Slices `input`, whose first byte belongs to segment `first`.
+    pub fn new(input: R, buffers: BufferPool, first: usize) -> Self {
+        let before = u64::try_from(first).expect("a segment number is below 4,096");
+        Self { input, buffers, next: first, offset: before * SEGMENT_MAX_BYTES, done: false }
+    }
+
+    /// The next segment, once there are buffers for it; `None` at the end.
+    pub async fn next(&mut self) -> Result<Option<RawSegment>, SliceError> {
+        if self.done {
+            return Ok(None);
+        }
+        let mut head = Vec::new();
+        self.read_head(&mut head).await?;
+        if head.is_empty() {
+            return Ok(None);
+        }
+        if self.next >= MANIFEST_MAX_SEGMENTS {
+            return Err(SliceError::TooLarge);
+        }
+        let mut lease = self.buffers.reserve(FRAGMENT_BUFFERS).await;
+        let (len, data) = if self.done {
+            (head.len(), spread(&head, &mut lease))
+        } else {
+            let mut data = std::array::from_fn(|_| lease.take(SLAB_BYTES));
+            data[0][..head.len()].copy_from_slice(&head);
+            (self.fill(&mut data, head.len()).await?, data)
+        };
+        let index = self.next;
+        self.next += 1;
+        Ok(Some(RawSegment { index, len, data, rest: lease }))
+    }
+
+    /// Reads up to [`SMALL_MAX_BYTES`]; sets `done` at the end of the stream.
+    async fn read_head(&mut self, head: &mut Vec<u8>) -> Result<(), SliceError> {
+        let mut limited = (&mut self.input).take(SMALL_MAX_BYTES as u64);
+        let read = limited.read_to_end(head).await;
+        read.map_err(|reason| SliceError::Read { offset: self.offset, reason })?;
+        self.offset += head.len() as u64;
+        self.done = head.len() < SMALL_MAX_BYTES;
+        Ok(())
+    }
+
+    /// Fills the four slabs from byte `len` on; returns the segment's length.
+    async fn fill(&mut self, data: &mut [Buffer; DATA_FRAGMENTS], mut len: usize) -> Result<usize, SliceError> {
+        while len < SLAB_BYTES * DATA_FRAGMENTS {
+            let target = &mut data[len / SLAB_BYTES][len % SLAB_BYTES..];
+            let read = self.input.read(target).await;
+            let read = read.map_err(|reason| SliceError::Read { offset: self.offset, reason })?;
+            if read == 0 {
+                self.done = true;
+                break;
+            }
+            self.offset += read as u64;
+            len += read;
+        }
+        Ok(len)
+    }
+}
+
+impl RawSegment {
+    /// Length of the segment.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether the segment has no bytes; the slicer never makes such a one.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Encodes and hashes. Heavy: belongs on a compute thread.
+    pub fn encode(self) -> EncodedSegment {
+        let Self { index, len, mut data, mut rest } = self;
+        let fragment = fragment_bytes(len);
+        if data[0].len() != fragment {
+            tighten(&mut data, len, fragment);
+        }
+        let mut parity: [Buffer; PARITY_FRAGMENTS] = std::array::from_fn(|_| rest.take(fragment));
+        let pieces = data.each_ref().map(|buffer| &buffer[..]);
+        let outputs = parity.each_mut().map(|buffer| &mut buffer[..]);
+        let (id, ids) = rayon::join(|| segment_id(pieces, len), || encode_and_hash(pieces, outputs));
+        let entry = SegmentEntry { id, len: u32::try_from(len).expect("a segment is at most 32 MiB"), fragments: ids };
+        let mut buffers = data.into_iter().chain(parity).map(Buffer::freeze);
+        let fragments = std::array::from_fn(|_| buffers.next().expect("four and eight are twelve"));
+        EncodedSegment { index, entry, fragments }
+    }
+}
+
+/// Collects segment entries into a manifest.
+#[derive(Debug, Default)]
+pub struct ManifestBuilder {
+    size: u64,
+    segments: Vec<SegmentEntry>,
+}
+
+impl ManifestBuilder {
+    /// Starts from the entries of an interrupted upload.
+    pub fn resume(segments: Vec<SegmentEntry>) -> Self {
+        Self { size: segments.iter().map(|entry| u64::from(entry.len)).sum(), segments }
+    }
+
+    /// Adds the next segment.
+    pub fn push(&mut self, entry: SegmentEntry) {
+        self.size += u64::from(entry.len);
+        self.segments.push(entry);
+    }
+
+    /// Entries so far.
+    pub fn segments(&self) -> &[SegmentEntry] {
+        &self.segments
+    }
+
+    /// Bytes so far.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// The checked manifest. An empty file is refused.
+    pub fn finish(self) -> Result<Manifest, ManifestError> {
+        let manifest = Manifest { size: self.size, segments: self.segments };
+        manifest.check()?;
+        Ok(manifest)
+    }
+}
+
+/// BLAKE3 of a fragment.
+pub fn fragment_id(bytes: &[u8]) -> FragmentId {
+    FragmentId(crate::crypto::hash::content(bytes))
+}
+
+/// BLAKE3 of a segment of `len` bytes that lies in four padded data fragments.
+pub fn segment_id(data: [&[u8]; DATA_FRAGMENTS], len: usize) -> SegmentId {
+    let mut hasher = blake3::Hasher::new();
+    let mut left = len;
+    for piece in data {
+        let own = left.min(piece.len());
+        hasher.update(&piece[..own]);
+        left -= own;
+    }
+    assert!(left == 0, "a segment of {len} B fits its four data fragments");
+    SegmentId(*hasher.finalize().as_bytes())
+}
+
+fn encode_and_hash(data: [&[u8]; DATA_FRAGMENTS], parity: [&mut [u8]; PARITY_FRAGMENTS]) -> [FragmentId; FRAGMENTS] {
+    let mut hashers: [blake3::Hasher; FRAGMENTS] = std::array::from_fn(|_| blake3::Hasher::new());
+    erasure::encode_parity_with(data, parity, |_, pieces| {
+        for (hasher, piece) in hashers.iter_mut().zip(pieces) {
+            hasher.update(piece);
+        }
+    });
+    hashers.map(|hasher| FragmentId(*hasher.finalize().as_bytes()))
+}
+
+/// Four buffers of exactly the fragment length, from a small segment that lies in one piece.
+fn spread(segment: &[u8], lease: &mut Reservation) -> [Buffer; DATA_FRAGMENTS] {
+    let fragment = fragment_bytes(segment.len());
+    std::array::from_fn(|index| {
+        let mut buffer = lease.take(fragment);
+        copy_padded(&mut buffer, segment, index * fragment);
+        buffer
+    })
+}
+
+/// Lays a short segment, read into full slabs, out over fragments of its own length.
+fn tighten(data: &mut [Buffer; DATA_FRAGMENTS], len: usize, fragment: usize) {
+    let mut whole = Vec::with_capacity(len);
+    for slab in data.iter() {
+        whole.extend_from_slice(&slab[..(len - whole.len()).min(slab.len())]);
+    }
+    for (index, buffer) in data.iter_mut().enumerate() {
+        let mut slab = buffer.replace(Vec::new());
+        slab.truncate(fragment);
+        copy_padded(&mut slab, &whole, index * fragment);
+        buffer.replace(slab);
+    }
+}
+
+fn copy_padded(target: &mut [u8], segment: &[u8], start: usize) {
+    let start = start.min(segment.len());
+    let own = &segment[start..(start + target.len()).min(segment.len())];
+    target[..own.len()].copy_from_slice(own);
+    target[own.len()..].fill(0);
+}
+
+fn fragment_bytes(segment: usize) -> usize {
+    let bytes = u64::try_from(segment).expect("a length fits 64 bits");
+    usize::try_from(fragment_len(bytes)).expect("a fragment is at most 8 MiB")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(len: usize) -> Vec<u8> {
+        let mut bytes = vec![0; len];
+        crate::crypto::hash::stream("cess 2026 slicer test", &len.to_le_bytes()).fill(&mut bytes);
+        bytes
+    }
+
+    async fn slice(bytes: &[u8], buffers: &BufferPool) -> Vec<EncodedSegment> {
+        let mut slicer = Slicer::new(bytes, buffers.clone(), 0);
+        let mut out = Vec::new();
+        while let Some(raw) = slicer.next().await.unwrap() {
+            let encoded = raw.encode();
+            let copied = encoded.fragments.each_ref().map(|f| Bytes::copy_from_slice(f));
+            out.push(EncodedSegment { fragments: copied, ..encoded });
+        }
+        out
+    }
+
+    #[tokio::test]
+    async fn segments_equal_plain_encoding_at_every_kind_of_length() {
+        let buffers = BufferPool::new(FRAGMENTS);
+        let full = SLAB_BYTES * DATA_FRAGMENTS;
+        for len in [1, 256, 1_000, SMALL_MAX_BYTES - 1, SMALL_MAX_BYTES, SMALL_MAX_BYTES + 13, 9 << 20, full + 7] {
+            let bytes = sample(len);
+            let segments = slice(&bytes, &buffers).await;
+            assert_eq!(segments.len(), len.div_ceil(full));
+            let mut builder = ManifestBuilder::default();
+            for (part, segment) in bytes.chunks(full).zip(&segments) {
+                assert_eq!(segment.entry.id.0, crate::crypto::hash::content(part));
+                let expected = erasure::encode(part);
+                for (index, fragment) in segment.fragments.iter().enumerate() {
+                    assert_eq!(fragment[..], expected[index][..], "fragment {index} of {len} B");
+                    assert_eq!(fragment_id(fragment), segment.entry.fragments[index]);
+                }
+                builder.push(segment.entry.clone());
+            }
+            assert_eq!(builder.finish().unwrap().size, len as u64);
+        }
+        assert!(buffers.peak() <= FRAGMENTS);
+        assert_eq!(buffers.lent(), 0);
+    }
+
+    #[tokio::test]
+    async fn empty_and_failing_input_are_errors() {
+        let buffers = BufferPool::new(FRAGMENTS);
+        assert!(slice(&[], &buffers).await.is_empty());
+        assert_eq!(ManifestBuilder::default().finish(), Err(ManifestError::Empty));
+        let broken = tokio_util::io::StreamReader::new(futures::stream::iter([
+            Ok(Bytes::from_static(b"abc")),
+            Err(io::Error::other("cable pulled")),
+        ]));
+        let error = Slicer::new(broken, buffers.clone(), 0).next().await.err().unwrap();
+        assert!(error.to_string().contains("cable pulled"), "{error}");
+        let mut full = Slicer::new(&b"x"[..], buffers, MANIFEST_MAX_SEGMENTS);
+        assert!(matches!(full.next().await, Err(SliceError::TooLarge)));
+    }
+}
