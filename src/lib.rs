@@ -5,6 +5,7 @@
 pub mod chain;
 pub mod client;
 pub mod codec;
+pub mod config;
 pub mod consensus;
 pub mod crypto;
 pub mod kv;

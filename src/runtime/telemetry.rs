@@ -20,19 +20,27 @@ pub enum TelemetryError {
     AlreadySet,
 }
 
-/// Sends logs to standard error, as text or as one JSON object a line.
-///
-/// An explicit `filter` wins over `CESS_LOG`, which wins over [`LOG_DEFAULT`].
-pub fn init(filter: Option<&str>, json: bool) -> Result<(), TelemetryError> {
-    let text = filter
-        .map(str::to_owned)
-        .or_else(|| std::env::var(LOG_VARIABLE).ok())
-        .unwrap_or_else(|| LOG_DEFAULT.to_owned());
-    let registry = tracing_subscriber::registry().with(parse_filter(&text)?);
+/// How a log line looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Sends logs to standard error, filtered by `CESS_LOG` or [`LOG_DEFAULT`].
+pub fn init(format: Format) -> Result<(), TelemetryError> {
+    init_filtered(format, &std::env::var(LOG_VARIABLE).unwrap_or_else(|_| LOG_DEFAULT.to_owned()))
+}
+
+/// Sends logs to standard error, filtered by `filter` whatever the environment says.
+pub fn init_filtered(format: Format, filter: &str) -> Result<(), TelemetryError> {
+    let registry = tracing_subscriber::registry().with(parse_filter(filter)?);
     let lines = fmt::layer().with_writer(std::io::stderr);
-    let set = match json {
-        true => registry.with(lines.json()).try_init(),
-        false => registry.with(lines).try_init(),
+    let set = match format {
+        Format::Text => registry.with(lines).try_init(),
+        Format::Json => registry.with(lines.json()).try_init(),
     };
     set.map_err(|_| TelemetryError::AlreadySet)
 }

@@ -1,0 +1,183 @@
+//! The table of every key: its section, default, environment variable and meaning.
+
+/// One section of the config file.
+#[derive(Debug)]
+pub struct Section {
+    /// Its name in the file.
+    pub name: &'static str,
+    /// What it is about.
+    pub doc: &'static str,
+    /// Its keys, in the order of the example file.
+    pub keys: &'static [Key],
+}
+
+/// One key of a section.
+#[derive(Debug)]
+pub struct Key {
+    /// Its name in the file.
+    pub name: &'static str,
+    /// Its default as a TOML literal, which also fixes its type.
+    pub default: &'static str,
+    /// Environment variable that overrides it. Lists are comma-separated.
+    pub env: &'static str,
+    /// What it means, one line of the example file each.
+    pub doc: &'static [&'static str],
+}
+
+/// Every section, in the order of the example file.
+pub const SECTIONS: &[Section] = &[
+    Section { name: "node", doc: "Who this node is and where it keeps its data.", keys: NODE },
+    Section { name: "network", doc: "The peer-to-peer host.", keys: NETWORK },
+    Section {
+        name: "rpc",
+        doc: "The JSON-RPC server: Ethereum and cess_ methods on one port, over HTTP and WebSocket.",
+        keys: RPC,
+    },
+    Section { name: "gateway", doc: "The HTTP gateway, for nodes with role gateway.", keys: GATEWAY },
+    Section { name: "storage", doc: "The space this node lends, for nodes with role storage.", keys: STORAGE },
+    Section { name: "chain", doc: "The chain this node follows.", keys: CHAIN },
+];
+
+const NODE: &[Key] = &[
+    Key {
+        name: "name",
+        default: r#""node""#,
+        env: "CESS_NODE_NAME",
+        doc: &["Name in logs, metrics and listings: 1 to 64 letters, digits, dots, dashes or underscores."],
+    },
+    Key {
+        name: "dir",
+        default: r#"".""#,
+        env: "CESS_NODE_DIR",
+        doc: &["Directory of keys and data. A relative one starts at the folder of this file."],
+    },
+    Key {
+        name: "roles",
+        default: r#"["storage"]"#,
+        env: "CESS_NODE_ROLES",
+        doc: &["What the node does, one or more of: consensus, storage, gateway."],
+    },
+    Key {
+        name: "log",
+        default: r#""warn,cess=info""#,
+        env: "CESS_LOG",
+        doc: &["Which log lines are written: a level, or levels by module such as warn,cess=info,cess::chain=debug."],
+    },
+    Key {
+        name: "log_json",
+        default: "false",
+        env: "CESS_NODE_LOG_JSON",
+        doc: &["Write logs as one JSON object a line."],
+    },
+    Key {
+        name: "cache",
+        default: r#""64 MiB""#,
+        env: "CESS_NODE_CACHE",
+        doc: &["Memory for the database's cache, at least 1 MiB."],
+    },
+];
+
+const NETWORK: &[Key] = &[
+    Key {
+        name: "listen",
+        default: r#"["/ip4/0.0.0.0/tcp/4001", "/ip4/0.0.0.0/udp/4001/quic-v1"]"#,
+        env: "CESS_NETWORK_LISTEN",
+        doc: &["Addresses the host listens on. Port 0 takes a free one."],
+    },
+    Key {
+        name: "external",
+        default: "[]",
+        env: "CESS_NETWORK_EXTERNAL",
+        doc: &["Further addresses others reach this host at, behind a port forwarding for instance."],
+    },
+    Key {
+        name: "bootstrap",
+        default: "[]",
+        env: "CESS_NETWORK_BOOTSTRAP",
+        doc: &["Peers to join the network through and stay connected to; each address ends in /p2p/<peer id>."],
+    },
+    Key {
+        name: "max_connections",
+        default: "512",
+        env: "CESS_NETWORK_MAX_CONNECTIONS",
+        doc: &["Most connections to peers, 8 to 65536."],
+    },
+];
+
+const RPC: &[Key] = &[
+    Key {
+        name: "listen",
+        default: r#""127.0.0.1:8545""#,
+        env: "CESS_RPC_LISTEN",
+        doc: &["Address and port of the server; an empty text switches it off."],
+    },
+    Key {
+        name: "max_connections",
+        default: "512",
+        env: "CESS_RPC_MAX_CONNECTIONS",
+        doc: &["Most connections at a time, 1 to 65536. A further one is refused with status 429."],
+    },
+    Key {
+        name: "max_batch",
+        default: "100",
+        env: "CESS_RPC_MAX_BATCH",
+        doc: &["Most calls in one batch, 1 to 10000."],
+    },
+];
+
+const GATEWAY: &[Key] = &[Key {
+    name: "listen",
+    default: r#""127.0.0.1:8580""#,
+    env: "CESS_GATEWAY_LISTEN",
+    doc: &["Address and port files are taken in and given back at."],
+}];
+
+const STORAGE: &[Key] = &[
+    Key {
+        name: "space",
+        default: r#""10 GiB""#,
+        env: "CESS_STORAGE_SPACE",
+        doc: &["Space lent to the network, such as 50GiB; at least 1 MiB."],
+    },
+    Key {
+        name: "tranquility",
+        default: "2",
+        env: "CESS_STORAGE_TRANQUILITY",
+        doc: &[
+            "How quiet background jobs such as scrubbing are: they rest this many times as long as they worked.",
+            "0 is as fast as possible, 100 is the most.",
+        ],
+    },
+];
+
+const CHAIN: &[Key] = &[
+    Key {
+        name: "genesis",
+        default: r#""genesis.json""#,
+        env: "CESS_CHAIN_GENESIS",
+        doc: &["The genesis file. A relative path starts at the node's directory."],
+    },
+    Key {
+        name: "block_interval_ms",
+        default: "0",
+        env: "CESS_CHAIN_BLOCK_INTERVAL_MS",
+        doc: &[
+            "Shortest time between blocks while transactions wait, at most 60000 ms.",
+            "0 takes the number of the chain's profile, which every validator should have.",
+        ],
+    },
+    Key {
+        name: "idle_block_interval_ms",
+        default: "0",
+        env: "CESS_CHAIN_IDLE_BLOCK_INTERVAL_MS",
+        doc: &[
+            "Time between blocks while nothing waits, at most 600000 ms. 0 takes the number of the chain's profile.",
+        ],
+    },
+    Key {
+        name: "mempool_max_txs",
+        default: "20000",
+        env: "CESS_CHAIN_MEMPOOL_MAX_TXS",
+        doc: &["Most transactions that wait for a block, 16 to 1000000."],
+    },
+];
