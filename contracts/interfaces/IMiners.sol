@@ -21,7 +21,7 @@ interface IMiners {
     event MinerExited(address indexed account, uint256 collateral);
 
     /// Registers the caller. The value sent is the collateral: at least the profile's amount for each started TiB.
-    /// accountKey must be the ed25519 key whose native address is the caller.
+    /// accountKey must be the ed25519 key whose native address is the caller. The name has 1 to 64 bytes and no control characters.
     function register(address operator, bytes32 networkKey, bytes32 accountKey, uint32 prefix, uint64 capacity, string calldata name) external payable;
 
     /// Changes the declared capacity; never below what is in use. Send collateral for growth.
@@ -33,7 +33,8 @@ interface IMiners {
     /// Number of registered miners.
     function count() external view returns (uint64);
 
-    /// Registered miners in order of registration, from index skip, at most limit (and at most 1,000).
+    /// Registered miners from index skip, at most limit (and at most 1,000). In order of registration, save that the last one
+    /// takes the place of one that exits.
     function list(uint64 skip, uint64 limit) external view returns (Miner[] memory);
 
     /// One miner. Reverts with UnknownMiner.

@@ -157,3 +157,6 @@ pub fn fragment_len(segment_len: u64) -> u64 {
     let quarter = segment_len.div_ceil(DATA_FRAGMENTS as u64);
     quarter.next_multiple_of(FRAGMENT_ALIGN_BYTES).max(FRAGMENT_MIN_BYTES)
 }
+
+#[cfg(test)]
+mod tests;

@@ -133,7 +133,10 @@ fn neg_log2(x: u64) -> u64 {
         mantissa = (mantissa * mantissa) >> 63;
         let carry = mantissa >> 64 != 0;
         mantissa >>= u32::from(carry);
-        log = log << 1 | u64::from(carry);
+        log = (log << 1) | u64::from(carry);
     }
     (64 << SCORE_FRACTION_BITS) - log
 }
+
+#[cfg(test)]
+mod tests;

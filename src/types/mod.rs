@@ -12,4 +12,4 @@ pub use alloy_primitives::{Address, B256, Bytes as EthBytes, U256};
 pub use ids::{BlockId, FileId, FragmentId, IdError, SegmentId};
 pub use params::{Params, Profile};
 pub use role::Role;
-pub use units::{Amount, ByteCount, ChainId, Height, UnitError, format_tokens};
+pub use units::{Amount, ByteCount, ChainId, Height, TOKEN, UnitError, format_tokens};

@@ -3,59 +3,48 @@
 //! Owns the rules of staking, miners and files, and their state as Solidity-layout slots under each module's address.
 //! Must not know the EVM that hosts it, disks or sockets. Invariants: a call is all or nothing; everything a module computes
 //! is a function of state, block and call data; its cost in gas grows with its work.
+//!
+//! To add a call: one function in `contracts/interfaces`, one function in the module's rules, one arm in its `dispatch`, one
+//! golden vector.
 
+mod calldata;
+mod files;
+mod genesis;
 mod host;
+mod miners;
+mod staking;
+mod storage;
+
+#[cfg(test)]
+mod golden;
+#[cfg(test)]
+mod surface;
+#[cfg(test)]
+mod testing;
 
 use crate::{
     ledger::abi::{FILES, MINERS, STAKING},
-    types::{Address, B256, Height, Params, U256},
+    types::{Address, B256},
 };
 use alloy_primitives::Bytes;
-use std::collections::BTreeMap;
 
+pub use files::LIST_MAX_FILES;
+pub use genesis::{ModuleStorage, genesis_storage};
 pub use host::{ModuleError, ModuleHost};
-
-/// A seat of the genesis committee.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ValidatorSeat {
-    /// Its account.
-    pub account: Address,
-    /// ed25519 key that signs votes.
-    pub consensus_key: [u8; 32],
-    /// ECVRF key that feeds the beacon.
-    pub vrf_key: [u8; 32],
-    /// ed25519 key of its network host.
-    pub network_key: [u8; 32],
-    /// Stake in smallest units; a whole token of it is one unit of power.
-    pub stake: U256,
-}
+pub use miners::{LIST_MAX_MINERS, MINER_NAME_MAX_BYTES, required_collateral};
+pub use staking::{BEACON_RING, COMMITTEE_MAX_SEATS, ValidatorSeat};
 
 /// Runs one call of the module at `module`; the answer is the call's ABI-encoded return data.
 pub fn dispatch(module: Address, input: &[u8], host: &mut dyn ModuleHost) -> Result<Bytes, ModuleError> {
-    let _ = (input, host);
     match module {
-        STAKING | MINERS | FILES => Err(ModuleError::reason("module has no such function")),
+        STAKING => staking::dispatch(input, host),
+        MINERS => miners::dispatch(input, host),
+        FILES => files::dispatch(input, host),
         _ => Err(ModuleError::Fatal(format!("no module lives at {module}"))),
     }
 }
 
 /// What happens before a block's first transaction: the beacon of the block's height becomes readable.
 pub fn begin_block(host: &mut dyn ModuleHost, beacon: B256) -> Result<(), ModuleError> {
-    let _ = (host, beacon);
-    Ok(())
-}
-
-/// The modules' storage at genesis. `beacon` is R_0; it must not be derived from the state root, which covers it.
-pub fn genesis_storage(
-    params: &Params,
-    seats: &[ValidatorSeat],
-    beacon: B256,
-) -> Result<BTreeMap<Address, BTreeMap<U256, U256>>, ModuleError> {
-    let _ = (params, seats, beacon);
-    Ok(BTreeMap::new())
-}
-
-/// Height of the oldest beacon kept when `newest` is the newest.
-pub fn oldest_beacon(newest: Height) -> Height {
-    newest.saturating_sub(8_191)
+    staking::record_beacon(host, beacon)
 }

@@ -1,0 +1,71 @@
+//! The modules' storage before the first block.
+//!
+//! Owns the recording host genesis runs the modules on. Must not know the genesis file.
+
+use super::{
+    host::{ModuleError, ModuleHost},
+    staking::{self, ValidatorSeat},
+};
+use crate::types::{Address, B256, ChainId, Height, Params, U256};
+use alloy_primitives::LogData;
+use std::collections::BTreeMap;
+
+/// Non-zero slots of each module.
+pub type ModuleStorage = BTreeMap<Address, BTreeMap<U256, U256>>;
+
+/// The modules' storage at genesis: the committee and the beacon `beacon` of height 0. The beacon must not be derived from the
+/// state root, which covers it.
+pub fn genesis_storage(params: &Params, seats: &[ValidatorSeat], beacon: B256) -> Result<ModuleStorage, ModuleError> {
+    let mut host = Recorder { params: params.clone(), storage: BTreeMap::new() };
+    staking::install(&mut host, seats)?;
+    staking::record_beacon(&mut host, beacon)?;
+    Ok(host.storage)
+}
+
+/// A host without gas, calls or value that keeps what is written.
+struct Recorder {
+    params: Params,
+    storage: ModuleStorage,
+}
+
+impl ModuleHost for Recorder {
+    fn caller(&self) -> Address {
+        Address::ZERO
+    }
+    fn value(&self) -> U256 {
+        U256::ZERO
+    }
+    fn is_static(&self) -> bool {
+        false
+    }
+    fn height(&self) -> Height {
+        0
+    }
+    fn chain_id(&self) -> ChainId {
+        0
+    }
+    fn params(&self) -> &Params {
+        &self.params
+    }
+    fn charge(&mut self, _gas: u64) -> Result<(), ModuleError> {
+        Ok(())
+    }
+    fn sload(&mut self, module: Address, slot: U256) -> Result<U256, ModuleError> {
+        Ok(self.storage.get(&module).and_then(|slots| slots.get(&slot)).copied().unwrap_or_default())
+    }
+    fn sstore(&mut self, module: Address, slot: U256, value: U256) -> Result<(), ModuleError> {
+        let slots = self.storage.entry(module).or_default();
+        if value.is_zero() {
+            slots.remove(&slot);
+        } else {
+            slots.insert(slot, value);
+        }
+        Ok(())
+    }
+    fn emit(&mut self, _module: Address, _log: LogData) -> Result<(), ModuleError> {
+        Ok(())
+    }
+    fn transfer(&mut self, _from: Address, _to: Address, amount: U256) -> Result<(), ModuleError> {
+        Err(ModuleError::Fatal(format!("{amount} was to be moved at genesis")))
+    }
+}

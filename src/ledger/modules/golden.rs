@@ -1,0 +1,190 @@
+//! Golden encodings of every call, answer, event and error of the interfaces, in `tests/golden/abi.txt`.
+
+use crate::{
+    ledger::abi::{FILES, IFiles, IMiners, IStaking, MINERS, STAKING},
+    types::{Address, B256, U256},
+};
+use alloy_primitives::{Bytes, hex};
+use alloy_sol_types::{SolCall, SolError, SolEvent, SolEventInterface, SolInterface};
+use std::collections::BTreeSet;
+
+const GOLDEN: &str = include_str!("../../../tests/golden/abi.txt");
+
+/// One call with sample arguments.
+pub(super) struct SampleCall {
+    pub(super) module: Address,
+    pub(super) signature: &'static str,
+    pub(super) input: Vec<u8>,
+}
+
+impl SampleCall {
+    fn of<C: SolCall>(module: Address, call: &C) -> Self {
+        Self { module, signature: C::SIGNATURE, input: call.abi_encode() }
+    }
+
+    pub(super) fn selector(&self) -> [u8; 4] {
+        *self.input.first_chunk().expect("a call has a selector")
+    }
+}
+
+fn account(tag: u8) -> Address {
+    Address::repeat_byte(tag)
+}
+
+fn word(tag: u8) -> B256 {
+    B256::repeat_byte(tag)
+}
+
+fn blob(tag: u8, len: usize) -> Bytes {
+    vec![tag; len].into()
+}
+
+/// Every call of every module.
+pub(super) fn sample_calls() -> Vec<SampleCall> {
+    let register = IMiners::registerCall {
+        operator: account(0x01),
+        networkKey: word(0x02),
+        accountKey: word(0x03),
+        prefix: 0x04,
+        capacity: 0x05,
+        name: "miner".into(),
+    };
+    let store = IFiles::storeCall {
+        manifest: blob(0x01, 33),
+        beaconHeight: 2,
+        holders: vec![account(0x03), account(0x04)],
+        receipts: vec![blob(0x05, 64), blob(0x06, 64)],
+    };
+    vec![
+        SampleCall::of(STAKING, &IStaking::committeeCall {}),
+        SampleCall::of(STAKING, &IStaking::beaconCall { height: 7 }),
+        SampleCall::of(MINERS, &register),
+        SampleCall::of(MINERS, &IMiners::setCapacityCall { capacity: 1 << 40 }),
+        SampleCall::of(MINERS, &IMiners::exitCall {}),
+        SampleCall::of(MINERS, &IMiners::countCall {}),
+        SampleCall::of(MINERS, &IMiners::listCall { skip: 1, limit: 2 }),
+        SampleCall::of(MINERS, &IMiners::getCall { account: account(0x01) }),
+        SampleCall::of(FILES, &store),
+        SampleCall::of(FILES, &IFiles::removeCall { id: word(0x01) }),
+        SampleCall::of(FILES, &IFiles::getCall { id: word(0x01) }),
+        SampleCall::of(FILES, &IFiles::countOfCall { owner: account(0x01) }),
+        SampleCall::of(FILES, &IFiles::listOfCall { owner: account(0x01), skip: 2, limit: 3 }),
+        SampleCall::of(FILES, &IFiles::totalsCall {}),
+    ]
+}
+
+fn answer<C: SolCall>(value: &C::Return) -> String {
+    format!("return {} 0x{}", C::SIGNATURE, hex::encode(C::abi_encode_returns(value)))
+}
+
+fn sample_answers() -> Vec<String> {
+    let validator = IStaking::Validator {
+        account: account(0x01),
+        consensusKey: word(0x02),
+        vrfKey: word(0x03),
+        networkKey: word(0x04),
+        stake: U256::from(5),
+        power: 6,
+    };
+    let miner = IMiners::Miner {
+        account: account(0x01),
+        operator: account(0x02),
+        networkKey: word(0x03),
+        accountKey: word(0x04),
+        prefix: 5,
+        capacity: 6,
+        used: 7,
+        since: 8,
+        collateral: U256::from(9),
+        name: "miner".into(),
+    };
+    let file = IFiles::File {
+        id: word(0x01),
+        owners: vec![account(0x02)],
+        size: 3,
+        segments: 4,
+        holders: vec![account(0x05), account(0x06)],
+        storedAt: 7,
+    };
+    vec![
+        answer::<IStaking::committeeCall>(&vec![validator]),
+        answer::<IStaking::beaconCall>(&word(0x01)),
+        answer::<IMiners::countCall>(&1),
+        answer::<IMiners::listCall>(&vec![miner.clone()]),
+        answer::<IMiners::getCall>(&miner),
+        answer::<IFiles::storeCall>(&word(0x01)),
+        answer::<IFiles::getCall>(&file),
+        answer::<IFiles::countOfCall>(&1),
+        answer::<IFiles::listOfCall>(&vec![word(0x01), word(0x02)]),
+        answer::<IFiles::totalsCall>(&IFiles::totalsReturn { files: 1, bytes_: U256::from(2) }),
+    ]
+}
+
+fn event<E: SolEvent>(value: &E) -> String {
+    let log = value.encode_log_data();
+    let topics: Vec<String> = log.topics().iter().map(|topic| format!("{topic}")).collect();
+    format!("event {} {} {}", E::SIGNATURE, topics.join(","), log.data)
+}
+
+fn sample_events() -> Vec<String> {
+    let (id, owner, holders) = (word(0x01), account(0x02), vec![account(0x03), account(0x04)]);
+    let (operator, name) = (account(0x03), "miner".to_owned());
+    vec![
+        event(&IMiners::MinerRegistered { account: owner, operator, capacity: 4, name }),
+        event(&IMiners::MinerCapacityChanged { account: owner, capacity: 4 }),
+        event(&IMiners::MinerExited { account: owner, collateral: U256::from(4) }),
+        event(&IFiles::FileStored { id, owner, size: 5, holders: holders.clone(), manifest: blob(0x06, 33) }),
+        event(&IFiles::OwnerAdded { id, owner }),
+        event(&IFiles::OwnerRemoved { id, owner }),
+        event(&IFiles::FileDeleted { id, size: 5, holders }),
+    ]
+}
+
+fn error<E: SolError>(value: &E) -> (String, [u8; 4]) {
+    (format!("error {} 0x{}", E::SIGNATURE, hex::encode(value.abi_encode())), E::SELECTOR)
+}
+
+fn sample_errors() -> Vec<(String, [u8; 4])> {
+    let (id, holder, one, two) = (word(0x01), account(0x02), U256::from(1), U256::from(2));
+    let account = holder;
+    vec![
+        error(&IStaking::BeaconUnknown { height: 1, oldest: 2, newest: 3 }),
+        error(&IMiners::UnknownMiner { account }),
+        error(&IMiners::AlreadyRegistered { account }),
+        error(&IMiners::KeyMismatch { account, accountKey: id }),
+        error(&IMiners::CollateralTooLow { sent: one, required: two }),
+        error(&IMiners::CapacityTooLow { capacity: 1, minimum: 2 }),
+        error(&IMiners::NameInvalid { length: one, maximum: two }),
+        error(&IMiners::StillHolding { account, used: 1 }),
+        error(&IFiles::UnknownFile { id }),
+        error(&IFiles::NotOwner { id, account }),
+        error(&IFiles::AlreadyOwner { id, account }),
+        error(&IFiles::ManifestInvalid { reason: "the file is empty".into() }),
+        error(&IFiles::HolderCount { given: one, required: two }),
+        error(&IFiles::HolderNotPlaced { index: one, holder }),
+        error(&IFiles::ReceiptInvalid { index: one, holder }),
+        error(&IFiles::HolderFull { holder, free: 1, needed: 2 }),
+        error(&IFiles::BeaconTooOld { height: 1, oldest: 2, newest: 3 }),
+    ]
+}
+
+#[test]
+fn encodings_are_the_golden_ones() {
+    let calls =
+        sample_calls().into_iter().map(|sample| format!("call {} 0x{}", sample.signature, hex::encode(sample.input)));
+    let errors = sample_errors().into_iter().map(|(line, _)| line);
+    let lines: Vec<String> = calls.chain(sample_answers()).chain(sample_events()).chain(errors).collect();
+    let expected = lines.join("\n") + "\n";
+    assert!(expected == GOLDEN, "tests/golden/abi.txt is out of date, expected:\n{expected}");
+}
+
+#[test]
+fn every_event_and_error_has_a_golden_encoding() {
+    let sampled: BTreeSet<[u8; 4]> = sample_errors().into_iter().map(|(_, selector)| selector).collect();
+    let declared: BTreeSet<[u8; 4]> = IStaking::IStakingErrors::selectors()
+        .chain(IMiners::IMinersErrors::selectors())
+        .chain(IFiles::IFilesErrors::selectors())
+        .collect();
+    assert_eq!(sampled, declared);
+    assert_eq!(sample_events().len(), IMiners::IMinersEvents::COUNT + IFiles::IFilesEvents::COUNT);
+}
