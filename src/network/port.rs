@@ -45,6 +45,25 @@ pub enum NetError {
     Listen { addr: String, reason: String },
 }
 
+impl NetError {
+    pub(super) fn unreachable(peer: &PeerId, reason: impl ToString) -> Self {
+        Self::Unreachable { peer: peer.to_string(), reason: reason.to_string() }
+    }
+
+    pub(super) fn refused(peer: &PeerId, reason: impl ToString) -> Self {
+        Self::Refused { peer: peer.to_string(), reason: reason.to_string() }
+    }
+
+    pub(super) fn timeout(peer: &PeerId, deadline: Duration) -> Self {
+        Self::Timeout { peer: peer.to_string(), millis: u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX) }
+    }
+
+    /// Refuses `len` bytes of `what` over `max`.
+    pub(super) fn check_size(what: &'static str, len: usize, max: usize) -> Result<(), Self> {
+        if len > max { Err(Self::TooLarge { what, len, max }) } else { Ok(()) }
+    }
+}
+
 /// What happened to a peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PeerEvent {

@@ -1,0 +1,75 @@
+//! Connections.
+
+use super::rig::{ECHO, Echo, Rig, assert_echo, connect, event, peer, until};
+use crate::network::{NetError, PeerEvent};
+use bytes::Bytes;
+use futures::future::join_all;
+use std::{sync::Arc, time::Duration};
+
+pub async fn both_sides_see_peers_come_and_go(rig: &mut impl Rig) {
+    let (a, b) = (rig.host(1).await, rig.host(2).await);
+    let (mut at_a, mut at_b) = (a.peer_events(), b.peer_events());
+    connect(&a, &b).await;
+    event(&mut at_a, PeerEvent::Connected(b.local_peer())).await;
+    event(&mut at_b, PeerEvent::Connected(a.local_peer())).await;
+    assert_eq!(a.peers()[0].peer, b.local_peer());
+    until("b is identified", || a.peers().first().is_some_and(|info| info.agent.is_some())).await;
+    a.disconnect(b.local_peer());
+    event(&mut at_a, PeerEvent::Disconnected(b.local_peer())).await;
+    event(&mut at_b, PeerEvent::Disconnected(a.local_peer())).await;
+    assert!(a.peers().is_empty() && b.peers().is_empty());
+}
+
+pub async fn a_disconnected_peer_is_reached_again(rig: &mut impl Rig) {
+    let (a, b) = rig.pair().await;
+    b.serve(ECHO, Arc::new(Echo));
+    for _ in 0..3 {
+        let (mut at_a, mut at_b) = (a.peer_events(), b.peer_events());
+        assert_echo(&a, b.local_peer()).await;
+        b.disconnect(a.local_peer());
+        event(&mut at_a, PeerEvent::Disconnected(b.local_peer())).await;
+        event(&mut at_b, PeerEvent::Disconnected(a.local_peer())).await;
+    }
+    a.connect(b.local_peer()).await.unwrap();
+    assert_echo(&a, b.local_peer()).await;
+}
+
+pub async fn one_connection_serves_concurrent_callers(rig: &mut impl Rig) {
+    let (a, b) = (rig.host(1).await, rig.host(2).await);
+    let mut at_a = a.peer_events();
+    a.add_address(b.local_peer(), b.listen_addrs()[0].clone());
+    let connects = join_all((0..20).map(|_| a.connect(b.local_peer()))).await;
+    assert!(connects.iter().all(Result::is_ok));
+    event(&mut at_a, PeerEvent::Connected(b.local_peer())).await;
+    assert!(at_a.try_recv().is_err(), "connected more than once");
+}
+
+pub async fn the_connection_limit_holds(rig: &mut impl Rig) {
+    let full = rig.limited(1, 1).await;
+    full.serve(ECHO, Arc::new(Echo));
+    let (first, second) = (rig.host(2).await, rig.host(3).await);
+    connect(&first, &full).await;
+    // A libp2p host learns only after its handshake that it is not wanted.
+    second.add_address(full.local_peer(), full.listen_addrs()[0].clone());
+    let answer = second.request(full.local_peer(), ECHO, Bytes::new(), Duration::from_secs(5)).await;
+    assert!(answer.is_err());
+    assert_echo(&first, full.local_peer()).await;
+    assert_eq!(full.peers().len(), 1);
+    full.disconnect(first.local_peer());
+    until("there is room", || full.peers().is_empty()).await;
+    until("the refused side noticed", || second.peers().is_empty()).await;
+    assert_echo(&second, full.local_peer()).await;
+}
+
+pub async fn an_absent_peer_is_unreachable(rig: &mut impl Rig) {
+    let (a, b) = rig.pair().await;
+    let addr = b.listen_addrs()[0].clone();
+    b.shutdown().await;
+    until("b is gone", || a.peers().is_empty()).await;
+    let error = a.dial(addr).await.unwrap_err();
+    assert!(matches!(error, NetError::Unreachable { .. }), "{error}");
+    let error = a.connect(peer(99)).await.unwrap_err();
+    assert!(matches!(error, NetError::Unreachable { .. }), "{error}");
+    let error = a.connect(a.local_peer()).await.unwrap_err();
+    assert!(matches!(error, NetError::Unreachable { .. }), "{error}");
+}
