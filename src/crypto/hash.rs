@@ -17,6 +17,9 @@ pub const DOMAIN_RECEIPT: &str = "cess 2026 storage receipt v1";
 /// Domain of committee sets.
 pub const DOMAIN_COMMITTEE: &str = "cess 2026 committee v1";
 
+/// Domain of native transactions.
+pub const DOMAIN_NATIVE_TX: &str = "cess 2026 native transaction v1";
+
 /// Plain BLAKE3, for content ids that other tools can recompute.
 pub fn content(bytes: &[u8]) -> [u8; 32] {
     *blake3::hash(bytes).as_bytes()

@@ -3,7 +3,16 @@
 //! Must not know block transport or the database engine.
 
 pub mod abi;
+pub mod commitment;
+pub mod executor;
+pub mod genesis;
+pub mod header;
 pub mod manifest;
 pub mod modules;
+pub mod native;
 pub mod placement;
 pub mod receipt;
+pub mod state;
+mod trie;
+pub mod tx;
+mod wire;

@@ -1,0 +1,139 @@
+//! revm set up for this chain: the Osaka rule set, the protocol modules, and one block's environment.
+//!
+//! Owns every deviation from Ethereum's execution, listed at [`Machine::new`]. Must not know receipts or blocks' contents.
+
+use super::{
+    BlockEnv, Dispatch, ExecError,
+    block_state::{BlockState, history_slot},
+    modules::{ModuleCall, ModulePrecompiles},
+};
+use crate::{
+    ledger::{
+        modules,
+        native::NATIVE_TX_TYPE,
+        state::{StateDelta, StateError, StateView},
+        tx::VerifiedTx,
+    },
+    types::{U256, params::BLOCK_GAS_LIMIT},
+};
+use alloy_eips::eip2935::HISTORY_STORAGE_ADDRESS;
+use alloy_primitives::TxKind;
+use revm::{
+    DatabaseCommit, ExecuteCommitEvm, Journal,
+    context::{BlockEnv as EvmBlock, CfgEnv, Context, Evm, TransactionType, TxEnv},
+    context_interface::{
+        ContextTr, JournalTr,
+        either::Either,
+        result::{EVMError, ExecutionResult, HaltReason, InvalidTransaction},
+    },
+    handler::{EthFrame, Handler, SYSTEM_ADDRESS, instructions::EthInstructions},
+    interpreter::interpreter::EthInterpreter,
+    primitives::hardfork::SpecId,
+};
+
+pub(super) type Ctx<'a> = Context<EvmBlock, TxEnv, CfgEnv, BlockState<'a>, Journal<BlockState<'a>>, ()>;
+pub(super) type BlockEvm<'a> =
+    Evm<Ctx<'a>, (), EthInstructions<EthInterpreter, Ctx<'a>>, ModulePrecompiles<'a>, EthFrame<EthInterpreter>>;
+/// A transaction that ran, or why it could not.
+pub(super) type Ran = Result<ExecutionResult, InvalidTransaction>;
+
+const SPEC: SpecId = SpecId::OSAKA;
+
+/// The EVM in the middle of one block.
+pub(super) struct Machine<'a> {
+    evm: BlockEvm<'a>,
+    env: &'a BlockEnv,
+}
+
+impl<'a> Machine<'a> {
+    /// An EVM at the start of a block. It differs from Ethereum's at Osaka in three ways:
+    /// - a transaction may use the whole block (EIP-7825 caps it at 2^24 gas, a large manifest's call data alone costs more);
+    /// - the protocol modules answer at their addresses;
+    /// - there are no blobs, withdrawals, requests or beacon roots.
+    pub fn new(view: &'a dyn StateView, env: &'a BlockEnv, base_fee: u64, dispatch: Dispatch) -> Self {
+        let mut cfg = CfgEnv::new_with_spec(SPEC).with_chain_id(env.chain_id);
+        cfg.tx_gas_limit_cap = Some(BLOCK_GAS_LIMIT);
+        let block = EvmBlock {
+            number: U256::from(env.height),
+            beneficiary: env.proposer,
+            timestamp: U256::from(env.time_ms / 1_000),
+            gas_limit: env.gas_limit,
+            basefee: base_fee,
+            prevrandao: Some(env.beacon),
+            ..Default::default()
+        };
+        let ctx: Ctx<'a> = Ctx::new(BlockState::new(view), SPEC).with_cfg(cfg).with_block(block);
+        let instructions = EthInstructions::new_mainnet_with_spec(SPEC);
+        Self { evm: Evm::new(ctx, instructions, ModulePrecompiles::new(SPEC, env, dispatch)), env }
+    }
+
+    /// What happens before the first transaction: the parent's hash enters the history contract, the beacon the staking module.
+    pub fn begin_block(&mut self, env: &BlockEnv) -> Result<(), ExecError> {
+        let mut call = ModuleCall::system(&mut self.evm.ctx, env, SYSTEM_ADDRESS);
+        let outcome = modules::begin_block(&mut call, env.beacon);
+        outcome.map_err(|e| ExecError::Fatal { height: env.height, reason: e.to_string() })?;
+        let journal = self.evm.ctx.journal_mut();
+        if let Some(parent) = env.height.checked_sub(1) {
+            journal.sstore(HISTORY_STORAGE_ADDRESS, history_slot(parent), env.parent_hash.into())?;
+            journal.touch_account(HISTORY_STORAGE_ADDRESS);
+        }
+        let changes = journal.finalize();
+        journal.db_mut().commit(changes);
+        Ok(())
+    }
+
+    /// Runs one transaction and keeps what it changed. The inner error is the transaction's own fault and changes nothing.
+    pub fn transact(&mut self, tx: &VerifiedTx) -> Result<Ran, ExecError> {
+        let ended = self.evm.transact_commit(tx_env(tx));
+        self.sort_out(ended)
+    }
+
+    /// Runs a call that is charged nothing and checked for nothing; changes are discarded with the machine.
+    pub fn simulate(
+        &mut self,
+        tx: TxEnv,
+        handler: &mut impl Handler<Evm = BlockEvm<'a>, Error = EVMError<StateError>, HaltReason = HaltReason>,
+    ) -> Result<Ran, ExecError> {
+        self.evm.ctx.tx = tx;
+        let ended = handler.run(&mut self.evm);
+        self.sort_out(ended)
+    }
+
+    /// Everything the block changed.
+    pub fn into_delta(self) -> StateDelta {
+        self.evm.ctx.journaled_state.database.into_delta()
+    }
+
+    fn sort_out(&self, ended: Result<ExecutionResult, EVMError<StateError>>) -> Result<Ran, ExecError> {
+        let fatal = |reason: String| Err(ExecError::Fatal { height: self.env.height, reason });
+        match ended {
+            Ok(result) => Ok(Ok(result)),
+            Err(EVMError::Transaction(refusal)) => Ok(Err(refusal)),
+            Err(EVMError::Database(error)) => Err(error.into()),
+            Err(EVMError::Header(error)) => fatal(error.to_string()),
+            Err(EVMError::Custom(reason)) => fatal(reason),
+            Err(EVMError::CustomAny(error)) => fatal(error.to_string()),
+        }
+    }
+}
+
+fn tx_env(tx: &VerifiedTx) -> TxEnv {
+    let fields = &tx.fields;
+    TxEnv {
+        // A native transaction runs as the EIP-1559 call it describes.
+        tx_type: if fields.tx_type == NATIVE_TX_TYPE { TransactionType::Eip1559 as u8 } else { fields.tx_type },
+        caller: tx.sender,
+        gas_limit: fields.gas_limit,
+        gas_price: fields.max_fee,
+        kind: fields.to.map_or(TxKind::Create, TxKind::Call),
+        value: fields.value,
+        data: fields.input.clone(),
+        nonce: tx.nonce,
+        chain_id: Some(fields.chain_id),
+        access_list: fields.access_list.clone(),
+        gas_priority_fee: fields.priority_fee,
+        blob_hashes: Vec::new(),
+        max_fee_per_blob_gas: 0,
+        authorization_list: fields.authorities.iter().cloned().map(Either::Right).collect(),
+    }
+}

@@ -1,0 +1,176 @@
+//! The serial executor: runs a block's transactions one after the other on revm and reports what changed.
+//!
+//! Owns the rules of a block: fees, gas accounting, what happens to transactions that cannot run, the hand-over to the protocol
+//! modules. Must not know where state is kept, how blocks are ordered or who asks. Invariants: the outcome is a function of view,
+//! environment and transactions; an invalid transaction is skipped and named, it never fails the block; the sum of all balances
+//! falls by base fee × gas used and by nothing else.
+
+mod block_state;
+mod fees;
+mod machine;
+mod modules;
+mod receipt;
+mod simulate;
+
+use super::{
+    modules::ModuleError,
+    state::{StateDelta, StateError, StateView},
+    tx::VerifiedTx,
+};
+use crate::types::{Address, B256, ChainId, Height, Params, U256};
+use alloy_primitives::Bloom;
+use machine::Machine;
+use revm::context_interface::result::InvalidTransaction;
+
+pub use fees::{INITIAL_BASE_FEE, next_base_fee};
+pub use receipt::Receipt;
+pub use simulate::{CallError, CallOutcome, CallRequest, call};
+
+/// What a block's transactions can see of their block.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BlockEnv {
+    /// EIP-155 chain id.
+    pub chain_id: ChainId,
+    /// Height of the block.
+    pub height: Height,
+    /// Its time, Unix milliseconds. Contracts see seconds.
+    pub time_ms: u64,
+    /// R_height, seen by contracts as `prevrandao`.
+    pub beacon: B256,
+    /// Who gets the tips.
+    pub proposer: Address,
+    /// Executed hash of the block before.
+    pub parent_hash: B256,
+    /// Price of a unit of gas that is burnt.
+    pub base_fee: u64,
+    /// Gas the block may use.
+    pub gas_limit: u64,
+    /// The chain's numbers.
+    pub params: Params,
+}
+
+/// Why a block could not be executed. Never a transaction's fault.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ExecError {
+    /// State could not be read.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// A protocol module found its own state broken, or could not read it.
+    #[error("block {height} cannot be executed: {reason}")]
+    Fatal { height: Height, reason: String },
+}
+
+/// Why a transaction of the block was left out.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SkipReason {
+    /// Not enough gas left in the block.
+    #[error("it may use {gas_limit} gas, the block has {left} left")]
+    BlockFull { gas_limit: u64, left: u64 },
+    /// Already used.
+    #[error("its nonce {nonce} is below the account's {expected}")]
+    NonceTooLow { nonce: u64, expected: u64 },
+    /// An earlier one is missing.
+    #[error("its nonce {nonce} is above the account's {expected}")]
+    NonceTooHigh { nonce: u64, expected: u64 },
+    /// The sender cannot pay.
+    #[error("its sender has {balance}, it may cost {cost}")]
+    Funds { balance: U256, cost: U256 },
+    /// It offers less than the base fee.
+    #[error("it offers {max_fee} a unit of gas, the base fee is {base_fee}")]
+    FeeTooLow { max_fee: u128, base_fee: u64 },
+    /// Anything else revm refuses.
+    #[error("{0}")]
+    Other(String),
+}
+
+/// A transaction of the block that was left out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Skipped {
+    /// Its place in the block.
+    pub index: usize,
+    /// Its hash.
+    pub hash: B256,
+    /// Why.
+    pub reason: SkipReason,
+}
+
+/// Outcome of a block.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Execution {
+    /// One receipt for each transaction that ran, in order.
+    pub receipts: Vec<Receipt>,
+    /// Their places in the block: `receipts[i]` belongs to transaction `included[i]`. Only these are in the executed block.
+    pub included: Vec<usize>,
+    /// Transactions that could not run.
+    pub skipped: Vec<Skipped>,
+    /// Everything that changed.
+    pub delta: StateDelta,
+    /// Gas used by all.
+    pub gas_used: u64,
+    /// Filter over all logs.
+    pub bloom: Bloom,
+}
+
+/// Runs `txs` in order on the state of the block before.
+pub fn execute(view: &dyn StateView, env: &BlockEnv, txs: &[VerifiedTx]) -> Result<Execution, ExecError> {
+    execute_with(view, env, txs, super::modules::dispatch)
+}
+
+/// How a call reaches a module: [`super::modules::dispatch`], or a stand-in in tests.
+type Dispatch = fn(Address, &[u8], &mut dyn super::modules::ModuleHost) -> Result<alloy_primitives::Bytes, ModuleError>;
+
+fn execute_with(
+    view: &dyn StateView,
+    env: &BlockEnv,
+    txs: &[VerifiedTx],
+    dispatch: Dispatch,
+) -> Result<Execution, ExecError> {
+    let mut machine = Machine::new(view, env, env.base_fee, dispatch);
+    machine.begin_block(env)?;
+    let mut run = Execution::default();
+    for (index, tx) in txs.iter().enumerate() {
+        match run_one(&mut machine, env, tx, run.gas_used)? {
+            Ok(receipt) => {
+                run.gas_used = receipt.cumulative_gas_used;
+                run.bloom.accrue_bloom(&receipt.bloom());
+                run.receipts.push(receipt);
+                run.included.push(index);
+            }
+            Err(reason) => run.skipped.push(Skipped { index, hash: tx.hash, reason }),
+        }
+    }
+    assert!(run.gas_used <= env.gas_limit, "block {} used {} gas, over its limit", env.height, run.gas_used);
+    run.delta = machine.into_delta();
+    Ok(run)
+}
+
+fn run_one(
+    machine: &mut Machine<'_>,
+    env: &BlockEnv,
+    tx: &VerifiedTx,
+    gas_before: u64,
+) -> Result<Result<Receipt, SkipReason>, ExecError> {
+    let left = env.gas_limit - gas_before;
+    if tx.gas_limit() > left {
+        return Ok(Err(SkipReason::BlockFull { gas_limit: tx.gas_limit(), left }));
+    }
+    Ok(match machine.transact(tx)? {
+        Ok(result) => Ok(Receipt::new(tx, env.base_fee, gas_before, result)),
+        Err(refusal) => Err(skip_reason(refusal, tx, env)),
+    })
+}
+
+fn skip_reason(refusal: InvalidTransaction, tx: &VerifiedTx, env: &BlockEnv) -> SkipReason {
+    match refusal {
+        InvalidTransaction::NonceTooLow { tx, state } => SkipReason::NonceTooLow { nonce: tx, expected: state },
+        InvalidTransaction::NonceTooHigh { tx, state } => SkipReason::NonceTooHigh { nonce: tx, expected: state },
+        InvalidTransaction::LackOfFundForMaxFee { fee, balance } => SkipReason::Funds { balance: *balance, cost: *fee },
+        InvalidTransaction::GasPriceLessThanBasefee => {
+            SkipReason::FeeTooLow { max_fee: tx.max_fee(), base_fee: env.base_fee }
+        }
+        other => SkipReason::Other(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests;
