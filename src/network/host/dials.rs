@@ -1,16 +1,23 @@
 //! Attempts to reach peers: one per peer, however many callers wait for it.
 //!
-//! An attempt dials every known address; when all fail it asks the lookup service for newer ones and dials those, and
-//! only then gives up. Must not know the swarm: it says what to do next, the driver does it.
-
-use libp2p::{Multiaddr, PeerId, kad::QueryId};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use tokio::sync::oneshot;
+//! An attempt dials every known address. Without any it asks the lookup service first. When all fail it gives up at once,
+//! and the lookup goes on for the next attempt: the peer may have moved. Must not know the swarm: it says what to do
+//! next, the driver does it.
 
 use crate::network::port::NetError;
+use libp2p::{Multiaddr, PeerId, kad::QueryId};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    time::Duration,
+};
+use tokio::{sync::oneshot, time::Instant};
 
 /// Callers that wait for one attempt.
 const MAX_WAITERS: usize = 1024;
+/// A peer is looked up at most once in this time.
+const SEARCH_PERIOD: Duration = Duration::from_secs(10);
+/// Lookups within one period.
+const MAX_SEARCHES: usize = 256;
 
 pub(super) type Waiter = oneshot::Sender<Result<(), NetError>>;
 
@@ -19,19 +26,18 @@ pub(super) type Waiter = oneshot::Sender<Result<(), NetError>>;
 pub(super) enum Step {
     /// Dial these addresses.
     Dial(Vec<Multiaddr>),
-    /// Ask the lookup service for addresses.
+    /// Ask the lookup service for addresses, and go on when it has answered.
     Search,
     /// Wait for what is under way.
     Wait,
-    /// The attempt failed and is over.
-    GiveUp,
+    /// The attempt failed and is over. Whether to ask the lookup service for the next one.
+    GiveUp { search: bool },
 }
 
 #[derive(Default)]
 struct Attempt {
     waiters: Vec<Waiter>,
     tried: BTreeSet<Multiaddr>,
-    searched: bool,
 }
 
 /// All attempts under way.
@@ -39,6 +45,7 @@ struct Attempt {
 pub(super) struct Dials {
     attempts: BTreeMap<PeerId, Attempt>,
     searches: HashMap<QueryId, PeerId>,
+    searched: VecDeque<(Instant, PeerId)>,
 }
 
 impl Dials {
@@ -64,25 +71,33 @@ impl Dials {
 
     /// A dial of `peer` failed; `known` are the addresses known by now.
     pub(super) fn failed(&mut self, peer: &PeerId, known: Vec<Multiaddr>) -> Step {
-        let Some(attempt) = self.attempts.get_mut(peer) else { return Step::Wait };
         if self.searches.values().any(|other| other == peer) {
             return Step::Wait;
         }
+        let Some(attempt) = self.attempts.get_mut(peer) else { return Step::Wait };
         let fresh: Vec<_> = known.into_iter().filter(|addr| !attempt.tried.contains(addr)).collect();
         if !fresh.is_empty() {
             attempt.tried.extend(fresh.iter().cloned());
             return Step::Dial(fresh);
         }
-        if !attempt.searched {
-            attempt.searched = true;
-            return Step::Search;
+        let unknown = attempt.tried.is_empty();
+        match (unknown, self.may_search(peer)) {
+            (true, true) => Step::Search,
+            (_, search) => Step::GiveUp { search },
         }
-        Step::GiveUp
+    }
+
+    fn may_search(&mut self, peer: &PeerId) -> bool {
+        while self.searched.front().is_some_and(|(since, _)| since.elapsed() >= SEARCH_PERIOD) {
+            self.searched.pop_front();
+        }
+        self.searched.len() < MAX_SEARCHES && self.searched.iter().all(|(_, other)| other != peer)
     }
 
     /// A search for `peer` began.
     pub(super) fn searching(&mut self, query: QueryId, peer: PeerId) {
         self.searches.insert(query, peer);
+        self.searched.push_back((Instant::now(), peer));
     }
 
     /// The peer a search was for.
@@ -126,13 +141,22 @@ mod tests {
     }
 
     #[test]
-    fn an_attempt_tries_new_addresses_then_searches_then_gives_up() {
+    fn known_addresses_fail_fast() {
         let peer = PeerId::random();
         let mut dials = Dials::default();
         dials.begin(peer, None, vec![addr(1)]);
         assert_eq!(dials.failed(&peer, vec![addr(2), addr(1)]), Step::Dial(vec![addr(2)]));
-        assert_eq!(dials.failed(&peer, vec![addr(2), addr(1)]), Step::Search);
-        assert_eq!(dials.failed(&peer, vec![addr(3), addr(2), addr(1)]), Step::Dial(vec![addr(3)]));
-        assert_eq!(dials.failed(&peer, vec![addr(3)]), Step::GiveUp);
+        assert_eq!(dials.failed(&peer, vec![addr(2), addr(1)]), Step::GiveUp { search: true });
+    }
+
+    #[test]
+    fn a_peer_without_addresses_is_looked_up_once() {
+        let peer = PeerId::random();
+        let mut dials = Dials::default();
+        assert_eq!(dials.begin(peer, None, vec![]), Step::Dial(vec![]));
+        assert_eq!(dials.failed(&peer, vec![]), Step::Search);
+        dials.searched.push_back((Instant::now(), peer));
+        assert_eq!(dials.failed(&peer, vec![addr(3)]), Step::Dial(vec![addr(3)]));
+        assert_eq!(dials.failed(&peer, vec![addr(3)]), Step::GiveUp { search: false });
     }
 }

@@ -223,19 +223,24 @@ impl Driver {
         match step {
             Step::Wait => {}
             Step::Dial(addrs) => self.dial(peer, addrs),
-            Step::Search => {
-                let query = self.swarm.behaviour_mut().kad.get_closest_peers(peer);
-                self.dials.searching(query, peer);
-            }
-            Step::GiveUp => {
+            Step::Search => self.search(peer),
+            Step::GiveUp { search } => {
                 let reason = match error {
                     DialError::NoAddresses => "no address is known".to_owned(),
                     DialError::Denied { cause } => format!("the connection was denied: {cause}"),
                     other => other.to_string(),
                 };
                 self.dials.end(&peer, &Err(NetError::unreachable(&peer, reason)));
+                if search {
+                    self.search(peer);
+                }
             }
         }
+    }
+
+    fn search(&mut self, peer: PeerId) {
+        let query = self.swarm.behaviour_mut().kad.get_closest_peers(peer);
+        self.dials.searching(query, peer);
     }
 
     /// Dials from a new port: with a shared one two hosts that dial each other at once would meet half-way, both as

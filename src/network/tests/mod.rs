@@ -59,6 +59,18 @@ conformance! {
         a_disconnected_peer_is_reached_again,
         one_connection_serves_concurrent_callers,
         the_connection_limit_holds,
-        an_absent_peer_is_unreachable,
+    }
+}
+
+// Over QUIC an absent peer is silent, and silence takes its seconds.
+mod absent {
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn an_absent_peer_is_unreachable_over_tcp() {
+        super::peers::an_absent_peer_is_unreachable(&mut super::rig::HostRig::tcp()).await;
+    }
+
+    #[tokio::test]
+    async fn an_absent_peer_is_unreachable_in_memory() {
+        super::peers::an_absent_peer_is_unreachable(&mut super::rig::MemoryRig::new()).await;
     }
 }
