@@ -10,6 +10,7 @@ mod remote;
 pub mod revert;
 mod serve;
 pub mod transport;
+mod wallet;
 
 pub use events::ChainEvent;
 pub use follower::{EventFollower, EventStep};
@@ -17,3 +18,7 @@ pub use port::{ChainClient, ChainError, ChainStatus, EventBatch, FileRecord, Min
 pub use remote::{EVENTS_MAX_BLOCKS, RemoteChain, file_record, miner_record};
 pub use serve::{TUNNEL_METHODS, register};
 pub use transport::{HttpTransport, RPC_PROTOCOL, RpcFailure, RpcTransport, TunnelTransport, serve_tunnel};
+pub use wallet::{KeyError, Signer, Wallet};
+
+#[cfg(test)]
+mod tests;

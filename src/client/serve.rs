@@ -14,7 +14,7 @@ use std::time::Duration;
 /// Longest wait `cess_waitAbove` grants.
 const WAIT_MAX: Duration = Duration::from_secs(30);
 /// How long `cess_events` waits for a block another node has executed already.
-const CATCH_UP: Duration = Duration::from_secs(2);
+const CATCH_UP: Duration = Duration::from_millis(300);
 
 /// Methods a home node may call through a tunnel: all that [`super::RemoteChain`] needs, and what identifies the chain.
 pub const TUNNEL_METHODS: &[&str] = &[

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::runtime::{CpuPool, Node};
+use jsonrpsee::core::JsonRawValue;
 use jsonrpsee::core::client::ClientT;
 use jsonrpsee::http_client::HttpClientBuilder;
 use jsonrpsee::ws_client::WsClientBuilder;
@@ -10,12 +11,15 @@ use serde_json::{Value, json};
 fn module() -> RpcModule<()> {
     let mut module = RpcModule::new(());
     module.register_method("double", |params, _, _| params.one::<u64>().map(|n| n * 2)).unwrap();
-    module
-        .register_async_method("long", |params, _, _| async move { params.one::<usize>().map(|n| "x".repeat(n)) })
-        .unwrap();
+    module.register_async_method("long", |params, _, _| async move { params.one().map(text_of) }).unwrap();
     module.register_method("bug", |_, _, _| -> u64 { panic!("a bug of the test") }).unwrap();
     module.register_method("revert", |_, _, _| Err::<(), _>(error::reverted([0xde, 0xad]))).unwrap();
     module
+}
+
+/// A JSON text of `n` bytes, serialised already so that the test is quick.
+fn text_of(n: usize) -> Box<JsonRawValue> {
+    JsonRawValue::from_string(format!("\"{}\"", "x".repeat(n))).unwrap()
 }
 
 fn start() -> (Node, ServerHandle) {

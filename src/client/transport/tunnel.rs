@@ -21,6 +21,8 @@ pub const RPC_PROTOCOL: Protocol = Protocol("/cess/rpc/1");
 pub const PEERS_MAX: usize = 64;
 /// How long one peer may take before the next one is asked.
 const ATTEMPT_DEADLINE: Duration = Duration::from_secs(5);
+/// Silent peers a call can meet and still find one that answers.
+const ATTEMPTS_MIN: u32 = 3;
 /// First pause of a peer that failed.
 const BACKOFF_FIRST: Duration = Duration::from_millis(100);
 /// Longest pause of a peer that keeps failing.
@@ -115,7 +117,8 @@ impl RpcTransport for TunnelTransport {
             };
             tokio::time::sleep_until(wake).await;
             let left = end.saturating_duration_since(Instant::now());
-            match self.attempt(peer, body.clone(), left.min(ATTEMPT_DEADLINE.min(self.deadline) + patience)).await {
+            let limit = left.min(ATTEMPT_DEADLINE.min(self.deadline / ATTEMPTS_MIN) + patience);
+            match self.attempt(peer, body.clone(), limit).await {
                 Attempt::Answered(answer) => {
                     self.peers.lock().worked(at, peer);
                     return Ok(answer);

@@ -1,0 +1,6 @@
+//! The client against a fake chain, over real sockets and over tunnels.
+
+mod fake;
+mod remote;
+mod tunnel;
+mod wallet;
