@@ -309,4 +309,4 @@ mod token_text {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -74,6 +74,7 @@ impl<'a> Machine<'a> {
         outcome.map_err(|e| ExecError::Fatal { height: env.height, reason: e.to_string() })?;
         let journal = self.evm.ctx.journal_mut();
         if let Some(parent) = env.height.checked_sub(1) {
+            journal.load_account(HISTORY_STORAGE_ADDRESS)?;
             journal.sstore(HISTORY_STORAGE_ADDRESS, history_slot(parent), env.parent_hash.into())?;
             journal.touch_account(HISTORY_STORAGE_ADDRESS);
         }

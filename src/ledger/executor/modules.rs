@@ -160,7 +160,10 @@ impl ModuleHost for ModuleCall<'_, '_> {
     }
 
     fn sload(&mut self, module: Address, slot: U256) -> Result<U256, ModuleError> {
-        let load = self.ctx.journal_mut().sload(module, slot).map_err(fatal)?;
+        let journal = self.ctx.journal_mut();
+        // The journal asks for the account before its slots, and one module may read another's.
+        journal.load_account(module).map_err(fatal)?;
+        let load = journal.sload(module, slot).map_err(fatal)?;
         let params = self.ctx.cfg().gas_params();
         let cold = if load.is_cold { params.cold_storage_additional_cost() } else { 0 };
         let cost = params.warm_storage_read_cost() + cold;
@@ -171,6 +174,7 @@ impl ModuleHost for ModuleCall<'_, '_> {
     fn sstore(&mut self, module: Address, slot: U256, value: U256) -> Result<(), ModuleError> {
         self.writable()?;
         let journal = self.ctx.journal_mut();
+        journal.load_account(module).map_err(fatal)?;
         let store = journal.sstore(module, slot, value).map_err(fatal)?;
         journal.touch_account(module);
         let params = self.ctx.cfg().gas_params();

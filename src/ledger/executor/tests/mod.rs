@@ -1,0 +1,6 @@
+//! Stories of the executor on a small chain in memory.
+
+mod blocks;
+mod contracts;
+mod module_calls;
+mod rig;
