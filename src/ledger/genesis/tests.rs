@@ -1,3 +1,5 @@
+//! The genesis document: its text form, what it builds, what it refuses.
+
 use super::*;
 use crate::{
     crypto::NodeKeys,

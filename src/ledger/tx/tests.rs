@@ -1,3 +1,5 @@
+//! Envelopes: vectors, refusals by name, and what a flipped bit does.
+
 use super::*;
 use crate::{crypto::SecretKey, ledger::native::NativeTx};
 use alloy_consensus::TxEip4844;

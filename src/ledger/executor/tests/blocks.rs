@@ -1,3 +1,5 @@
+//! Fees, skipped transactions, roots, and invariants of whole blocks.
+
 use super::rig::{GWEI, PROPOSER, Rig, key, native_account, native_call, signed, transfer};
 use crate::{
     ledger::{

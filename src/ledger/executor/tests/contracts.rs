@@ -1,3 +1,5 @@
+//! Contracts in hand-written bytecode: creation, storage, reverts, halts, destruction, block hashes.
+
 use super::rig::{Rig, key, tx};
 use crate::types::{Address, U256};
 use alloy_primitives::{Bytes, bytes};
