@@ -3,6 +3,9 @@
 //! Owns versions, size caps and their errors. Must not know who encodes or why.
 //! Invariants: one value has one encoding; decoding never allocates more than the type's cap; trailing bytes are an error.
 
+#[cfg(test)]
+pub(crate) mod golden;
+
 use borsh::{BorshDeserialize, BorshSerialize};
 
 /// A type with a stable encoding. Each one has a golden vector in `tests/golden`.

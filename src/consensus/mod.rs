@@ -8,6 +8,8 @@ pub mod beacon;
 mod certificate;
 mod committee;
 mod error;
+#[cfg(test)]
+mod golden;
 mod header;
 pub mod rotation;
 pub mod sign_bytes;

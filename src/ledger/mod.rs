@@ -6,6 +6,8 @@ pub mod abi;
 pub mod commitment;
 pub mod executor;
 pub mod genesis;
+#[cfg(test)]
+mod golden;
 pub mod header;
 pub mod manifest;
 pub mod modules;

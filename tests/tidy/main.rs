@@ -14,48 +14,48 @@ use ratchet::{Finding, judge, parse};
 use source::{Source, files_under, root};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::sync::LazyLock;
 use tree::Tree;
 
 /// Sources and how they hang together.
 struct Project {
-    files: BTreeMap<String, String>,
     tree: Tree,
+    sources: Vec<Source>,
 }
+
+/// Read once for all rules.
+static PROJECT: LazyLock<Project> = LazyLock::new(Project::read);
 
 fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|e| panic!("{path}: {e}"))
 }
 
-fn project() -> Project {
-    let listed = ["src", "tests", "benches"].into_iter().flat_map(|folder| files_under(&root(), folder, ".rs"));
-    let files: BTreeMap<String, String> = listed.map(|path| (path.clone(), read(&path))).collect();
-    let is_root = |path: &&str| {
-        let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
-        ["src/lib.rs", "src/main.rs"].contains(path)
-            || folder == "benches"
-            || (folder.starts_with("tests/") && folder.matches('/').count() == 1 && name == "main.rs")
-    };
-    let roots: Vec<&str> = files.keys().map(String::as_str).filter(is_root).collect();
-    let tree = tree::reach(&files, &roots);
-    Project { files, tree }
+fn is_root(path: &str) -> bool {
+    let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+    let test_target = folder.starts_with("tests/") && folder.matches('/').count() == 1 && name == "main.rs";
+    ["src/lib.rs", "src/main.rs"].contains(&path) || folder == "benches" || test_target
 }
 
 impl Project {
-    /// Sources of the product.
-    fn product(&self) -> Vec<Source> {
-        self.sources(|path| path.starts_with("src/"))
+    fn read() -> Self {
+        let listed = ["src", "tests", "benches"].into_iter().flat_map(|folder| files_under(&root(), folder, ".rs"));
+        let files: BTreeMap<String, String> = listed.map(|path| (path.clone(), read(&path))).collect();
+        let roots: Vec<&str> = files.keys().map(String::as_str).filter(|path| is_root(path)).collect();
+        let tree = tree::reach(&files, &roots);
+        let is_test = |path: &str| path.starts_with("tests/") || tree.tests.contains(path);
+        let sources = files.iter().map(|(path, text)| Source::new(path, text, is_test(path))).collect();
+        Self { tree, sources }
     }
+}
 
-    /// Sources of the product and of its tests.
-    fn all(&self) -> Vec<Source> {
-        self.sources(|_| true)
-    }
+/// Sources of the product and of its tests.
+fn all() -> impl Iterator<Item = &'static Source> {
+    PROJECT.sources.iter()
+}
 
-    fn sources(&self, wanted: impl Fn(&str) -> bool) -> Vec<Source> {
-        let is_test = |path: &str| path.starts_with("tests/") || self.tree.tests.contains(path);
-        let wanted = self.files.iter().filter(|(path, _)| wanted(path));
-        wanted.map(|(path, text)| Source::new(path, text, is_test(path))).collect()
-    }
+/// Sources of the product.
+fn product() -> impl Iterator<Item = &'static Source> {
+    all().filter(|source| source.path.starts_with("src/"))
 }
 
 fn enforce(rule: &str, findings: Vec<Finding>) {
@@ -65,71 +65,70 @@ fn enforce(rule: &str, findings: Vec<Finding>) {
     }
 }
 
-fn each(sources: Vec<Source>, rule: impl Fn(&Source) -> Vec<Finding>) -> Vec<Finding> {
-    sources.iter().flat_map(rule).collect()
+fn each(sources: impl Iterator<Item = &'static Source>, rule: impl Fn(&Source) -> Vec<Finding>) -> Vec<Finding> {
+    sources.flat_map(rule).collect()
 }
 
 #[test]
 fn imports_follow_the_table() {
-    let sources = project().product();
     let folders: BTreeSet<String> =
-        sources.iter().filter_map(|source| layers::folder_of(&source.path)).map(str::to_owned).collect();
-    enforce("imports", each(sources, |source| layers::forbidden_imports(source, &folders)));
+        product().filter_map(|source| layers::folder_of(&source.path)).map(str::to_owned).collect();
+    enforce("imports", each(product(), |source| layers::forbidden_imports(source, &folders)));
 }
 
 #[test]
 fn every_file_says_what_it_owns() {
-    enforce("header", each(project().all(), rules::header));
+    enforce("header", each(all(), rules::header));
 }
 
 #[test]
 fn every_file_is_reachable() {
-    let project = project();
-    let reached = |path: &String| project.tree.production.contains(path) || project.tree.tests.contains(path);
+    let tree = &PROJECT.tree;
+    let dead = all().filter(|source| !tree.production.contains(&source.path) && !tree.tests.contains(&source.path));
     let message = "no `mod` declaration leads here: declare it or delete it";
-    let dead = project.files.keys().filter(|path| !reached(path));
-    enforce("reachable", dead.map(|path| Finding { path: path.clone(), line: 1, message: message.into() }).collect());
+    let finding = |source: &Source| Finding { path: source.path.clone(), line: 1, message: message.into() };
+    enforce("reachable", dead.map(finding).collect());
 }
 
 #[test]
 fn files_are_short() {
-    enforce("file-size", each(project().product(), rules::file_size));
+    enforce("file-size", each(product(), rules::file_size));
 }
 
 #[test]
 fn functions_are_short() {
-    enforce("function-size", each(project().product(), rules::function_size));
+    enforce("function-size", each(product(), rules::function_size));
 }
 
 #[test]
 fn names_say_something() {
-    enforce("name", project().files.keys().flat_map(|path| rules::banned_name(path)).collect());
+    enforce("name", each(all(), |source| rules::banned_name(&source.path)));
 }
 
 #[test]
 fn pure_layers_are_pure() {
-    enforce("purity", each(project().product(), rules::purity));
+    enforce("purity", each(product(), rules::purity));
 }
 
 #[test]
 fn production_code_does_not_unwrap() {
-    enforce("unwrap", each(project().product(), rules::unwrap));
+    enforce("unwrap", each(product(), rules::unwrap));
 }
 
 #[test]
 fn no_test_is_ignored() {
-    enforce("ignore", each(project().all(), rules::ignored_test));
+    enforce("ignore", each(all(), rules::ignored_test));
 }
 
 #[test]
 fn no_test_sleeps() {
-    enforce("sleep", each(project().all(), rules::sleeping_test));
+    enforce("sleep", each(all(), rules::sleeping_test));
 }
 
 #[test]
 fn wire_types_have_golden_bytes() {
     let golden = fs::read_to_string(root().join("tests/golden/wire.txt")).unwrap_or_default();
-    enforce("golden", each(project().product(), |source| rules::without_golden_bytes(source, &golden)));
+    enforce("golden", each(product(), |source| rules::without_golden_bytes(source, &golden)));
 }
 
 #[test]

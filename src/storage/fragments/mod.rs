@@ -6,6 +6,8 @@
 
 mod commit;
 mod disk;
+#[cfg(test)]
+mod golden;
 mod index;
 mod memory;
 mod recovery;

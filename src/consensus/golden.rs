@@ -1,0 +1,40 @@
+//! Golden bytes of what validators exchange and keep.
+
+use super::{Block, Certificate, Committee, Header, ValidatorInfo};
+use crate::{
+    codec::golden::check,
+    crypto::{PublicKey, Signature, VRF_PROOF_BYTES, VrfProof, VrfPublicKey},
+    types::{Address, B256, BlockId},
+};
+
+fn header() -> Header {
+    Header {
+        chain_id: 11_332,
+        height: 7,
+        parent: BlockId([1; 32]),
+        time_ms: 1_700_000_000_123,
+        proposer: Address::repeat_byte(2),
+        round: 3,
+        vrf: VrfProof([4; VRF_PROOF_BYTES]),
+        body: [5; 32],
+        executed_parent: B256::repeat_byte(6),
+        committee: [7; 32],
+        next_committee: [8; 32],
+    }
+}
+
+#[test]
+fn bytes_are_golden() {
+    check(&header());
+    check(&Block { header: header(), txs: vec![vec![1, 2, 3], Vec::new()] });
+    let signatures = vec![(Address::repeat_byte(1), Signature([2; 64])), (Address::repeat_byte(3), Signature([4; 64]))];
+    check(&Certificate { height: 7, round: 1, block: BlockId([9; 32]), signatures });
+    let member = |n: u8| ValidatorInfo {
+        account: Address::repeat_byte(n),
+        consensus_key: PublicKey([n + 1; 32]),
+        vrf_key: VrfPublicKey([n + 2; 32]),
+        network_key: PublicKey([n + 3; 32]),
+        power: 1_000,
+    };
+    check(&Committee { members: vec![member(1), member(11)] });
+}
