@@ -1,7 +1,13 @@
 //! Contracts in hand-written bytecode: creation, storage, reverts, halts, destruction, block hashes.
 
-use super::rig::{Rig, key, tx};
-use crate::types::{Address, U256};
+use super::rig::{GWEI, Rig, key, tx};
+use crate::{
+    crypto::EcdsaKey,
+    ledger::tx::{VerifiedTx, decode_and_recover, sign_ethereum},
+    types::{Address, U256},
+};
+use alloy_consensus::TxEip7702;
+use alloy_eips::eip7702::{Authorization, SignedAuthorization};
 use alloy_primitives::{Bytes, bytes};
 
 /// Runs `runtime` as a new contract's code: copies what follows these 10 bytes into memory and returns it.
@@ -92,4 +98,39 @@ fn contracts_read_recent_block_hashes() {
     let future = rig.env.height;
     rig.block(&[ask(1, future)]);
     assert_eq!(rig.slot(historian, 0), U256::ZERO);
+}
+
+/// A transaction of account 2 that calls `owner` after it has put `code` behind its account.
+fn delegation(rig: &Rig, owner: &EcdsaKey, code: Address, nonce: u64) -> VerifiedTx {
+    let authorization = Authorization { chain_id: U256::from(rig.env.chain_id), address: code, nonce };
+    let signature = owner.sign(&authorization.signature_hash());
+    let parity = u8::from(signature.y_odd);
+    let tx = TxEip7702 {
+        chain_id: rig.env.chain_id,
+        nonce: rig.nonce(key(2).address()),
+        gas_limit: 200_000,
+        max_fee_per_gas: 10 * GWEI,
+        to: owner.address(),
+        authorization_list: vec![SignedAuthorization::new_unchecked(authorization, parity, signature.r, signature.s)],
+        ..Default::default()
+    };
+    decode_and_recover(&sign_ethereum(&tx, &key(2)), rig.env.chain_id).unwrap()
+}
+
+#[test]
+fn an_account_lends_itself_code_by_authorization() {
+    let mut rig = Rig::new();
+    let counter = deploy(&mut rig, 0, &COUNTER);
+    let owner = key(9);
+    let stale = delegation(&rig, &owner, counter, 5);
+    assert!(rig.block(&[stale]).receipts[0].success, "an authorization with a wrong nonce is passed over");
+    assert_eq!(rig.slot(owner.address(), 0), U256::ZERO);
+    let fresh = delegation(&rig, &owner, counter, 0);
+    let run = rig.block(&[fresh]);
+    assert!(run.receipts[0].success);
+    assert_eq!((rig.slot(owner.address(), 0), rig.nonce(owner.address())), (U256::from(1), 1));
+    assert_eq!(rig.slot(counter, 0), U256::ZERO, "the code ran on the account's own storage");
+    let module = delegation(&rig, &owner, crate::ledger::abi::FILES, 1);
+    assert!(!rig.block(&[module]).receipts[0].success, "a module cannot be borrowed");
+    assert_eq!(rig.slot(owner.address(), 0), U256::from(1));
 }
