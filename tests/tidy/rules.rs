@@ -48,16 +48,23 @@ pub fn file_size(source: &Source) -> Vec<Finding> {
     }
 }
 
+/// A function's name and where it begins and ends.
+fn functions(code: &str) -> Vec<(&str, usize, usize)> {
+    let mut found = Vec::new();
+    for pair in idents(code).windows(2).filter(|pair| pair[0].1 == "fn") {
+        let ((start, _), (at, name)) = (pair[0], pair[1]);
+        if code[start + "fn".len()..at].trim().is_empty() {
+            found.push((name, start, item_end(code.as_bytes(), start)));
+        }
+    }
+    found
+}
+
 /// Functions stay graspable.
 pub fn function_size(source: &Source) -> Vec<Finding> {
     let code = &source.production;
     let mut findings = Vec::new();
-    for pair in idents(code).windows(2).filter(|pair| pair[0].1 == "fn") {
-        let ((start, _), (at, name)) = (pair[0], pair[1]);
-        if !code[start + "fn".len()..at].trim().is_empty() {
-            continue;
-        }
-        let end = item_end(code.as_bytes(), start);
+    for (name, start, end) in functions(code) {
         let lines = code[start..end].matches('\n').count() + 1;
         if lines > FUNCTION_MAX_LINES {
             let message = format!("function `{name}` has {lines} lines, at most {FUNCTION_MAX_LINES}");
@@ -109,13 +116,19 @@ pub fn ignored_test(source: &Source) -> Vec<Finding> {
     found.map(|(offset, _)| finding(source, offset, "an ignored test: fix it or delete it".into())).collect()
 }
 
-/// A test waits for a condition, not for time.
+/// A test waits for a condition, not for time. Functions called `until…` or `wait_…` may pause between two looks.
 pub fn sleeping_test(source: &Source) -> Vec<Finding> {
     let code = source.test_code();
-    let sleeps =
-        idents(&code).into_iter().filter(|(at, word)| *word == "sleep" && code[at + word.len()..].starts_with('('));
+    let waiters: Vec<_> = functions(&code).into_iter().filter(|(name, ..)| is_waiter(name)).collect();
+    let waits = |at: usize| waiters.iter().any(|(_, start, end)| (*start..*end).contains(&at));
+    let called = |at: usize, word: &str| word == "sleep" && code[at + word.len()..].starts_with('(');
+    let sleeps = idents(&code).into_iter().filter(|(at, word)| called(*at, word) && !waits(*at));
     let found = sleeps.map(|(offset, _)| finding(source, offset, "a test that sleeps: wait for the condition".into()));
     found.collect()
+}
+
+fn is_waiter(function: &str) -> bool {
+    function == "until" || function.starts_with("until_") || function.starts_with("wait_")
 }
 
 /// Names of the wire types a file defines, with their offsets.
@@ -214,8 +227,10 @@ mod tests {
         assert_eq!(ignored_test(&test("#[ignore] fn a() {}")).len(), 1);
         assert_eq!(sleeping_test(&test("fn a() { std::thread::sleep(d) }")).len(), 1);
         assert!(sleeping_test(&test("fn a() { sleep_until(d); asleep(1) }")).is_empty());
-        let whole = Source::new("tests/it/a.rs", "fn a() { sleep(d) }", true);
-        assert_eq!(sleeping_test(&whole).len(), 1);
+        let whole = |text: &str| sleeping_test(&Source::new("tests/it/a.rs", text, true)).len();
+        assert_eq!(whole("fn a() { sleep(d) }"), 1);
+        assert_eq!(whole("async fn until(x: X) { while !x() { sleep(d).await } }\nfn wait_for() { sleep(d) }"), 0);
+        assert_eq!(whole("fn until() {}\nfn await_nothing() { sleep(d) }"), 1);
     }
 
     #[test]
