@@ -6,8 +6,18 @@
 //! checked; memory is bounded by a buffer pool, never by the size of a file.
 
 mod buffers;
+#[cfg(test)]
+mod cluster;
+mod directory;
 pub mod erasure;
+pub mod fetch;
 pub mod fragments;
+mod link;
+pub mod miner;
 pub mod slicer;
+pub mod upload;
+pub mod wire;
 
 pub use buffers::{Buffer, BufferPool, Reservation};
+pub use directory::{MinerDirectory, peer_of};
+pub use link::{DataClient, DataError};

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     ledger::manifest::{MANIFEST_MAX_SEGMENTS, Manifest, ManifestError, SegmentEntry, fragment_len},
     types::{
-        FragmentId, SegmentId,
+        ByteCount, FragmentId, SegmentId,
         params::{DATA_FRAGMENTS, FILE_MAX_BYTES, FRAGMENT_MAX_BYTES, FRAGMENTS, PARITY_FRAGMENTS, SEGMENT_MAX_BYTES},
     },
 };
@@ -34,6 +34,9 @@ pub enum SliceError {
     /// More than a file may hold.
     #[error("the file is larger than {FILE_MAX_BYTES} B, the limit of one file")]
     TooLarge,
+    /// Fewer or more bytes than were announced.
+    #[error("{} were sent, {} were announced", ByteCount(*got), ByteCount(*expected))]
+    Size { got: u64, expected: u64 },
 }
 
 /// Reads segments off a stream.
@@ -42,6 +45,7 @@ pub struct Slicer<R> {
     buffers: BufferPool,
     next: usize,
     offset: u64,
+    expected: Option<u64>,
     done: bool,
 }
 
@@ -65,10 +69,10 @@ pub struct EncodedSegment {
 }
 
 impl<R: AsyncRead + Unpin> Slicer<R> {
-    /// Slices `input`, whose first byte belongs to segment `first`.
-    pub fn new(input: R, buffers: BufferPool, first: usize) -> Self {
-        let before = u64::try_from(first).expect("a segment number is below 4,096");
-        Self { input, buffers, next: first, offset: before * SEGMENT_MAX_BYTES, done: false }
+    /// Slices `input`, whose first byte is byte `offset` of the file and belongs to segment `first`. A file that then does not
+    /// have the `expected` length is refused, so that a stream cut short is never taken for a short file.
+    pub fn new(input: R, buffers: BufferPool, first: usize, offset: u64, expected: Option<u64>) -> Self {
+        Self { input, buffers, next: first, offset, expected, done: false }
     }
 
     /// The next segment, once there are buffers for it; `None` at the end.
@@ -79,6 +83,7 @@ impl<R: AsyncRead + Unpin> Slicer<R> {
         let mut head = Vec::new();
         self.read_head(&mut head).await?;
         if head.is_empty() {
+            self.check_size()?;
             return Ok(None);
         }
         if self.next >= MANIFEST_MAX_SEGMENTS {
@@ -92,9 +97,19 @@ impl<R: AsyncRead + Unpin> Slicer<R> {
             data[0][..head.len()].copy_from_slice(&head);
             (self.fill(&mut data, head.len()).await?, data)
         };
+        self.check_size()?;
         let index = self.next;
         self.next += 1;
         Ok(Some(RawSegment { index, len, data, rest: lease }))
+    }
+
+    /// Whether the stream may end here, or has not gone on for too long.
+    fn check_size(&self) -> Result<(), SliceError> {
+        let Some(expected) = self.expected else { return Ok(()) };
+        match (self.done && self.offset != expected) || self.offset > expected {
+            true => Err(SliceError::Size { got: self.offset, expected }),
+            false => Ok(()),
+        }
     }
 
     /// Reads up to [`SMALL_MAX_BYTES`]; sets `done` at the end of the stream.
@@ -265,7 +280,7 @@ mod tests {
     }
 
     async fn slice(bytes: &[u8], buffers: &BufferPool) -> Vec<EncodedSegment> {
-        let mut slicer = Slicer::new(bytes, buffers.clone(), 0);
+        let mut slicer = Slicer::new(bytes, buffers.clone(), 0, 0, None);
         let mut out = Vec::new();
         while let Some(raw) = slicer.next().await.unwrap() {
             let encoded = raw.encode();
@@ -308,9 +323,15 @@ mod tests {
             Ok(Bytes::from_static(b"abc")),
             Err(io::Error::other("cable pulled")),
         ]));
-        let error = Slicer::new(broken, buffers.clone(), 0).next().await.err().unwrap();
+        let error = Slicer::new(broken, buffers.clone(), 0, 0, None).next().await.err().unwrap();
         assert!(error.to_string().contains("cable pulled"), "{error}");
-        let mut full = Slicer::new(&b"x"[..], buffers, MANIFEST_MAX_SEGMENTS);
+        let mut full = Slicer::new(&b"x"[..], buffers.clone(), MANIFEST_MAX_SEGMENTS, FILE_MAX_BYTES, None);
         assert!(matches!(full.next().await, Err(SliceError::TooLarge)));
+        for expected in [2, 4] {
+            let mut wrong = Slicer::new(&b"abc"[..], buffers.clone(), 0, 0, Some(expected));
+            assert!(matches!(wrong.next().await, Err(SliceError::Size { got: 3, expected: e }) if e == expected));
+        }
+        let mut right = Slicer::new(&b"abc"[..], buffers, 1, SEGMENT_MAX_BYTES, Some(SEGMENT_MAX_BYTES + 3));
+        assert!(right.next().await.unwrap().is_some() && right.next().await.unwrap().is_none());
     }
 }

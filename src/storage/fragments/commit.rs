@@ -32,7 +32,7 @@ pub(super) enum Job {
     /// Makes a staged fragment visible.
     Commit { staged: Staged, reply: Reply<()> },
     /// Removes unclaimed fragments.
-    Collect { ids: Vec<FragmentId>, reply: Reply<u64> },
+    Collect { ids: Vec<FragmentId>, until: Height, reply: Reply<u64> },
     /// Removes a damaged fragment.
     Discard { id: FragmentId, reply: Reply<()> },
 }
@@ -70,9 +70,9 @@ impl Committer {
         for job in jobs {
             match job {
                 Job::Commit { staged, reply } => commits.push((staged, reply)),
-                Job::Collect { ids, reply } => {
+                Job::Collect { ids, until, reply } => {
                     self.commit(&mut commits);
-                    answer(reply, self.collect(&ids));
+                    answer(reply, self.collect(&ids, until));
                 }
                 Job::Discard { id, reply } => {
                     self.commit(&mut commits);
@@ -117,9 +117,9 @@ impl Committer {
         fs::rename(&staged.temporary, &target).map_err(|e| io_error("rename to", &target, &e))
     }
 
-    fn collect(&self, ids: &[FragmentId]) -> Result<u64, FragmentError> {
+    fn collect(&self, ids: &[FragmentId], until: Height) -> Result<u64, FragmentError> {
         self.layout.check_open()?;
-        let gone = self.index.forget_unclaimed(ids)?;
+        let gone = self.index.forget_unused(ids, until)?;
         self.unlink(&gone)
     }
 

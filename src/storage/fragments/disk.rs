@@ -124,8 +124,8 @@ impl FragmentStore for DiskStore {
 
     async fn put(&self, id: FragmentId, bytes: Bytes, since: Height) -> Result<(), FragmentError> {
         let start = Instant::now();
-        if self.index.holds(id)? {
-            return self.index.acknowledge(&[id], since).map(|_| ());
+        if self.index.acknowledge(&[id], since)?.is_empty() {
+            return Ok(());
         }
         let staged = self.stage(id, bytes, since).await?;
         self.ask(|reply| Job::Commit { staged, reply }).await?;
@@ -150,8 +150,8 @@ impl FragmentStore for DiskStore {
         read
     }
 
-    async fn collect(&self, ids: Vec<FragmentId>) -> Result<u64, FragmentError> {
-        let removed = self.ask(|reply| Job::Collect { ids, reply }).await?;
+    async fn collect(&self, ids: Vec<FragmentId>, until: Height) -> Result<u64, FragmentError> {
+        let removed = self.ask(|reply| Job::Collect { ids, until, reply }).await?;
         self.node.metrics.add(Counter::FragmentsDeleted, removed);
         Ok(removed)
     }

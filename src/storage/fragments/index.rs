@@ -34,6 +34,13 @@ pub struct FragmentInfo {
     pub present: bool,
 }
 
+impl FragmentInfo {
+    /// Whether nothing claims it and no acknowledgement after `until` waits for a claim.
+    fn is_unused(&self, until: Height) -> bool {
+        self.claims == 0 && self.pending_since.is_none_or(|since| since <= until)
+    }
+}
+
 impl Wire for FragmentInfo {
     const NAME: &'static str = "fragment record";
     const VERSION: u8 = 1;
@@ -296,7 +303,7 @@ impl FragmentIndex {
     pub fn unclaimed_since(&self, height: Height) -> Result<Vec<FragmentId>, FragmentError> {
         let mut out = Vec::new();
         self.each(|id, info| {
-            if info.present && info.claims == 0 && info.pending_since.is_none_or(|since| since <= height) {
+            if info.present && info.is_unused(height) {
                 out.push(id);
             }
         })?;
@@ -309,16 +316,17 @@ impl FragmentIndex {
         Ok(record.map(|bytes| codec::decode(&bytes)).transpose()?)
     }
 
-    /// Moves the cursor. Everything written before is on the medium when this returns.
-    pub fn set_cursor(&self, cursor: Cursor) -> Result<(), FragmentError> {
+    /// Moves the cursor. Synced, it takes every change made before onto the medium; lost, events are only seen once more.
+    pub fn set_cursor(&self, cursor: Cursor, durability: Durability) -> Result<(), FragmentError> {
         let mut batch = Batch::new();
         batch.put(Column::Fragments, CURSOR_KEY, codec::encode(&cursor));
-        Ok(self.kv.write(batch, Durability::Synced)?)
+        Ok(self.kv.write(batch, durability)?)
     }
 
-    /// Forgets those of `ids` that are held and nothing claims; returns them. The caller then removes the bytes.
-    pub(super) fn forget_unclaimed(&self, ids: &[FragmentId]) -> Result<Vec<FragmentId>, FragmentError> {
-        self.change_present(ids, |info| if info.claims == 0 { Some(None) } else { None })
+    /// Forgets those of `ids` that are held, unclaimed and not acknowledged after `until`; returns them. The caller then
+    /// removes the bytes.
+    pub(super) fn forget_unused(&self, ids: &[FragmentId], until: Height) -> Result<Vec<FragmentId>, FragmentError> {
+        self.change_present(ids, |info| info.is_unused(until).then_some(None))
     }
 
     /// Marks those of `ids` that are held as missing; unclaimed ones are forgotten. Returns them.

@@ -48,14 +48,15 @@ impl FragmentStore for MemoryStore {
 
     async fn put(&self, id: FragmentId, bytes: Bytes, since: Height) -> Result<(), FragmentError> {
         let mut stored = self.bytes.lock();
-        if self.index.holds(id)? {
-            return self.index.acknowledge(&[id], since).map(|_| ());
+        if self.index.acknowledge(&[id], since)?.is_empty() {
+            return Ok(());
         }
         let len = u32::try_from(bytes.len()).map_err(|_| FragmentError::Length { id, len: bytes.len() })?;
         let _reservation = self.index.reserve(u64::from(len))?;
         check(id, &bytes)?;
         self.index.insert(&[(id, len)], since)?;
-        stored.insert(id, bytes);
+        // A copy, as a disk would make one: the sender's buffer goes back to its pool.
+        stored.insert(id, Bytes::copy_from_slice(&bytes));
         Ok(())
     }
 
@@ -67,9 +68,9 @@ impl FragmentStore for MemoryStore {
         Ok(bytes)
     }
 
-    async fn collect(&self, ids: Vec<FragmentId>) -> Result<u64, FragmentError> {
+    async fn collect(&self, ids: Vec<FragmentId>, until: Height) -> Result<u64, FragmentError> {
         let mut stored = self.bytes.lock();
-        let gone = self.index.forget_unclaimed(&ids)?;
+        let gone = self.index.forget_unused(&ids, until)?;
         stored.retain(|id, _| !gone.contains(id));
         Ok(gone.len() as u64)
     }

@@ -90,8 +90,8 @@ pub trait FragmentStore: Send + Sync + 'static {
     /// The bytes of a fragment, checked against its id.
     async fn get(&self, id: FragmentId) -> Result<Bytes, FragmentError>;
 
-    /// Removes those of `ids` that no file claims; returns the number removed.
-    async fn collect(&self, ids: Vec<FragmentId>) -> Result<u64, FragmentError>;
+    /// Removes those of `ids` that no file claims and that were not acknowledged after `until`; returns the number removed.
+    async fn collect(&self, ids: Vec<FragmentId>, until: Height) -> Result<u64, FragmentError>;
 
     /// Drops the stored copy of a damaged fragment, claimed or not; the index remembers that it is missing.
     async fn discard(&self, id: FragmentId) -> Result<(), FragmentError>;

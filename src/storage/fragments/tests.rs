@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    kv::MemoryKv,
+    kv::{Durability, MemoryKv},
     runtime::{CpuPool, Node},
     storage::slicer::fragment_id,
     types::{B256, FileId},
@@ -45,16 +45,17 @@ async fn keeps_its_promises(store: Arc<dyn FragmentStore>) {
     assert_eq!(store.index().space(), Space { limit: 600, used: 256, reserved: 0, fragments: 1 });
 
     store.put(b, other, 9).await.unwrap();
+    assert_eq!(store.collect(vec![b], 8).await.unwrap(), 0, "acknowledged later than that");
     let (c, third) = sample(3);
     let full = store.put(c, third.clone(), 9).await.unwrap_err();
     assert!(matches!(full, FragmentError::NoSpace { free: 88, limit: 600, needed: 256 }));
     assert_eq!(full.to_string(), "88 B are free of the 600 B lent, 256 B are needed");
-    assert_eq!(store.collect(vec![b, c, b]).await.unwrap(), 1);
+    assert_eq!(store.collect(vec![b, c, b], 9).await.unwrap(), 1);
     store.put(c, third, 9).await.unwrap();
     assert_eq!(store.index().space().fragments, 2);
 
     assert_eq!(store.index().claim(FileId([1; 32]), 0, [a, b]).unwrap(), [b]);
-    assert_eq!(store.collect(vec![a]).await.unwrap(), 0, "a claimed fragment stays");
+    assert_eq!(store.collect(vec![a], 99).await.unwrap(), 0, "a claimed fragment stays");
     store.discard(a).await.unwrap();
     assert!(matches!(store.get(a).await, Err(FragmentError::NotHeld { .. })));
     assert_eq!(store.index().space().used, 256);
@@ -75,7 +76,7 @@ async fn an_acknowledged_fragment_survives_power_loss() {
     let kv = MemoryKv::new();
     let (id, bytes) = sample(1);
     let store = open(&dir, kv.reopen(), 1_000);
-    store.index().set_cursor(Cursor::new(B256::ZERO, 77)).unwrap();
+    store.index().set_cursor(Cursor::new(B256::ZERO, 77), Durability::Synced).unwrap();
     store.put(id, bytes.clone(), 80).await.unwrap();
     drop(store);
     let store = open(&dir, kv.after_power_loss(), 1_000);
@@ -168,7 +169,7 @@ async fn a_killed_store_writes_no_more() {
     node.kill.pull("test");
     assert!(matches!(store.put(b, second, 1).await, Err(FragmentError::Closed)));
     assert!(matches!(store.get(a).await, Err(FragmentError::Closed)));
-    assert!(matches!(store.collect(vec![a]).await, Err(FragmentError::Closed)));
+    assert!(matches!(store.collect(vec![a], 9).await, Err(FragmentError::Closed)));
     assert!(!path_of(&dir, b).exists() && path_of(&dir, a).exists());
 }
 
@@ -190,7 +191,7 @@ async fn files_claim_once_and_share_fragments() {
     assert_eq!(index.claim_of(one).unwrap().unwrap().column, 4);
     assert_eq!(index.release(one).unwrap(), [a]);
     assert_eq!(index.release(one).unwrap(), []);
-    assert_eq!(store.collect(vec![a, b]).await.unwrap(), 1);
+    assert_eq!(store.collect(vec![a, b], 10).await.unwrap(), 1);
     assert_eq!(index.acknowledge(&[a, b], 20).unwrap(), [0]);
     assert_eq!(index.release(two).unwrap(), [], "an upload still counts on it");
     assert_eq!(index.unclaimed_since(20).unwrap(), [b]);

@@ -1,0 +1,96 @@
+//! Stories of reads: eight holders down, liars, laggards, ranges, health.
+
+use super::*;
+use crate::storage::{
+    cluster::{Cluster, Fault, sample},
+    fragments::FragmentStore,
+    upload::StoreCall,
+};
+use crate::types::FragmentId;
+use tokio::time::Instant;
+
+/// A file on exactly twelve miners.
+async fn stored(len: usize) -> (Cluster, StoreCall, Vec<u8>) {
+    let cluster = Cluster::new(12).await;
+    let bytes = sample(9, len);
+    let call = cluster.put(&bytes).await;
+    (cluster, call, bytes)
+}
+
+#[tokio::test]
+async fn reads_while_any_eight_holders_are_down() {
+    let (cluster, call, bytes) = stored(70_000).await;
+    for column in [0, 1, 2, 3, 5, 7, 9, 10] {
+        cluster.hub.crash(cluster.miner(call.holders[column]).peer);
+    }
+    assert_eq!(cluster.get(&call).await, bytes);
+    let health = cluster.fetcher.health(&cluster.source(&call).await).await;
+    assert_eq!((health.worst(), health.is_readable()), (4, true));
+    assert!(health.is_healthy(0, 4) && !health.is_healthy(0, 5) && health.holders[5].error.is_some());
+    cluster.hub.crash(cluster.miner(call.holders[4]).peer);
+    let stream = cluster.fetcher.stream(cluster.source(&call).await, 0..70_000).unwrap();
+    let error = stream.try_collect::<Vec<_>>().await.unwrap_err().to_string();
+    assert!(error.starts_with("segment 0: 3 of the 4 fragments needed can be had (peer "), "{error}");
+}
+
+#[tokio::test]
+async fn a_liar_is_blamed_once_and_then_avoided() {
+    let (cluster, call, bytes) = stored(9_000).await;
+    let liar = cluster.miner(call.holders[1]);
+    liar.set(Fault::Lies);
+    assert_eq!(cluster.get(&call).await, bytes);
+    let blamed = cluster.fetcher.blamed();
+    assert_eq!(blamed.len(), 1);
+    assert_eq!((blamed[0].peer, blamed[0].fragment), (liar.peer, call.manifest.segments[0].fragments[1]));
+    assert_eq!(cluster.get(&call).await, bytes);
+    assert_eq!(cluster.fetcher.blamed().len(), 1, "it is not asked again while others can be");
+}
+
+#[tokio::test]
+async fn a_hanging_miner_is_hedged() {
+    let (cluster, call, bytes) = stored(9_000).await;
+    cluster.miner(call.holders[0]).set(Fault::Hangs);
+    cluster.miner(call.holders[5]).set(Fault::Hangs);
+    let start = Instant::now();
+    assert_eq!(cluster.get(&call).await, bytes);
+    assert!(start.elapsed() < cluster.fetcher.limits.deadline / 4);
+}
+
+#[tokio::test]
+async fn a_damaged_fragment_is_served_by_nobody_and_replaced_by_another() {
+    let (cluster, call, bytes) = stored(9_000).await;
+    cluster.settled().await;
+    let (miner, id) = (cluster.miner(call.holders[2]), call.manifest.segments[0].fragments[2]);
+    assert!(miner.store.memory.damage(id));
+    assert_eq!(cluster.get(&call).await, bytes);
+    assert!(cluster.fetcher.blamed().is_empty(), "the miner said so itself");
+    assert!(!miner.store.index().holds(id).unwrap(), "and dropped it");
+    assert_eq!(cluster.fetcher.health(&cluster.source(&call).await).await.worst(), 11);
+    let source = cluster.source(&call).await;
+    let rebuilt = cluster.fetcher.fragment(&source, 0, 2).await.unwrap();
+    assert_eq!(FragmentId(crate::crypto::hash::content(&rebuilt)), id);
+    assert!(matches!(cluster.fetcher.fragment(&source, 1, 2).await, Err(FetchError::NoFragment { segment: 1, .. })));
+}
+
+#[tokio::test]
+async fn every_range_is_exact() {
+    let len = (32 << 20) + 70_001;
+    let (cluster, call, bytes) = stored(len).await;
+    let size = len as u64;
+    let edges = [0, 1, (8 << 20) - 1, 8 << 20, (24 << 20) + 5, 32 << 20, (32 << 20) + 1, size - 1, size];
+    for (position, &start) in edges.iter().enumerate() {
+        for &end in &edges[position..] {
+            // Whole segments are covered by the last pair; the small ones make the test quick.
+            if end - start <= 9 << 20 || (start, end) == (0, size) {
+                let (from, to) = (usize::try_from(start).unwrap(), usize::try_from(end).unwrap());
+                assert!(cluster.get_range(&call, start..end).await == bytes[from..to], "{start}..{end}");
+            }
+        }
+    }
+    let source = cluster.source(&call).await;
+    assert!(matches!(cluster.fetcher.stream(source, 0..size + 1), Err(FetchError::Range { .. })));
+    // A part of one fragment whose holder is down is rebuilt.
+    cluster.hub.crash(cluster.miner(call.holders[1]).peer);
+    let range = (9u64 << 20)..(9 << 20) + 100;
+    assert!(cluster.get_range(&call, range).await == bytes[9 << 20..(9 << 20) + 100]);
+}

@@ -1,0 +1,172 @@
+//! Stories of a miner: what the chain makes it keep and drop, what it refuses, how it cares for what it has.
+
+use super::*;
+use crate::{
+    crypto::PublicKey,
+    kv::MemoryKv,
+    ledger::receipt::receipt_message,
+    network::MemoryHub,
+    runtime::CpuPool,
+    storage::{
+        DataError,
+        cluster::{Cluster, FakeChain, sample},
+        fragments::MemoryStore,
+        slicer::fragment_id,
+        wire::{Ask, DATA, Refusal, Request},
+    },
+    types::FragmentId,
+};
+use bytes::Bytes;
+use std::time::Duration;
+
+const DEADLINE: Duration = Duration::from_secs(10);
+
+async fn until(what: &str, mut done: impl FnMut() -> bool) {
+    let end = tokio::time::Instant::now() + DEADLINE;
+    while !done() {
+        assert!(tokio::time::Instant::now() < end, "{what}");
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn stored_files_are_claimed_and_deleted_ones_dropped() {
+    let cluster = Cluster::new(12).await;
+    let (one, two) = (cluster.put(&sample(1, 4_000)).await, cluster.put(&sample(2, 4_000)).await);
+    cluster.settled().await;
+    let miner = cluster.miner(one.holders[3]);
+    let claim = miner.store.index().claim_of(one.file).unwrap().unwrap();
+    assert_eq!((claim.column, claim.fragments), (3, vec![one.manifest.segments[0].fragments[3]]));
+    cluster.chain.advance(2 * Params::dev().unclaimed_fragment_blocks);
+    cluster.settled().await;
+    cluster.chain.delete(one.file);
+    cluster.settled().await;
+    assert_eq!(cluster.stored_bytes().0, two.manifest.column_bytes() * 12);
+    assert_eq!(cluster.get(&two).await, sample(2, 4_000));
+    let cursor = miner.store.index().cursor().unwrap().unwrap();
+    assert_eq!((cursor.genesis, cursor.height), ([1; 32], cluster.chain.height()));
+}
+
+#[tokio::test]
+async fn what_no_file_claims_is_collected_in_time() {
+    let cluster = Cluster::new(12).await;
+    let mut upload = cluster.upload_of(None);
+    cluster.try_put(&mut upload, &sample(1, 4_000)[..]).await.unwrap();
+    assert!(cluster.stored_bytes().0 > 0);
+    let wait = Params::dev().unclaimed_fragment_blocks;
+    cluster.chain.advance(wait / 2);
+    cluster.settled().await;
+    assert!(cluster.stored_bytes().0 > 0, "too early");
+    cluster.chain.advance(wait);
+    until("unclaimed fragments are collected", || cluster.stored_bytes().0 == 0).await;
+}
+
+#[tokio::test]
+async fn receipts_are_signed_only_over_what_is_held() {
+    let cluster = Cluster::new(12).await;
+    let call = cluster.put(&sample(1, 4_000)).await;
+    let miner = cluster.miner(call.holders[5]);
+    let ask = |column: u8, bytes: Bytes| {
+        let data = cluster.data.clone();
+        async move { data.receipt(miner.peer, column, &bytes, DEADLINE).await }
+    };
+    let bytes: Bytes = call.manifest_bytes.0.clone();
+    let receipt = ask(5, bytes.clone()).await.unwrap();
+    let record = &cluster.directory.find(&[miner.account()]).await.unwrap()[0].clone().unwrap();
+    let message = receipt_message(11_332, call.file, 5, miner.account());
+    assert!(PublicKey(record.account_key).verify(&message, &crate::crypto::Signature(receipt)).is_ok());
+    let refused = |result: Result<[u8; 64], DataError>| match result {
+        Err(DataError::Refused { refusal, .. }) => refusal,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(refused(ask(4, bytes.clone()).await), Refusal::Missing(vec![0]));
+    assert!(matches!(refused(ask(12, bytes).await), Refusal::Invalid(_)));
+    assert!(matches!(refused(ask(1, Bytes::from_static(b"nonsense")).await), Refusal::Invalid(_)));
+}
+
+#[tokio::test]
+async fn nonsense_ends_a_stream_but_not_the_service() {
+    let cluster = Cluster::new(1).await;
+    let peer = cluster.miners[0].peer;
+    let id = FragmentId([9; 32]);
+    let short_put = codec_of(Ask::Put { id, len: 256 });
+    for frames in [vec![Bytes::from_static(b"\xffgarbage")], vec![short_put, Bytes::from_static(b"short")]] {
+        let network = cluster.hub.join(libp2p::PeerId::random());
+        let mut stream = network.open(peer, DATA).await.unwrap();
+        for frame in frames {
+            stream.send(frame).await.unwrap();
+        }
+        assert!(!matches!(stream.recv().await, Ok(Some(_))), "nothing is answered");
+    }
+    let bytes = Bytes::from(sample(1, 256));
+    let wrong = cluster.data.put(peer, id, bytes.clone(), DEADLINE).await.unwrap_err();
+    assert!(matches!(wrong, DataError::Refused { refusal: Refusal::Mismatch(found), .. } if found == id));
+    let good = fragment_id(&bytes);
+    cluster.data.put(peer, good, bytes.clone(), DEADLINE).await.unwrap();
+    assert_eq!(cluster.data.get(peer, good, 256, DEADLINE).await.unwrap(), bytes);
+    assert_eq!(cluster.data.has(peer, vec![id, good], DEADLINE).await.unwrap(), [false, true]);
+    let absent = cluster.data.get(peer, id, 256, DEADLINE).await.unwrap_err();
+    assert!(matches!(absent, DataError::Refused { refusal: Refusal::NotHeld(found), .. } if found == id));
+    assert_eq!(cluster.miners[0].node.metrics.counter(crate::runtime::Counter::BadFrames), 2);
+}
+
+fn codec_of(ask: Ask) -> Bytes {
+    crate::codec::encode(&Request { tag: 1, ask }).into()
+}
+
+fn declaration(capacity: u64) -> Declaration {
+    Declaration { name: "m".into(), operator: None, prefix: 0, capacity }
+}
+
+#[tokio::test]
+async fn scrub_finds_damage_reports_it_and_drops_the_copy() {
+    let cluster = Cluster::new(12).await;
+    let call = cluster.put(&sample(1, 4_000)).await;
+    cluster.settled().await;
+    let (miner, id) = (cluster.miner(call.holders[0]), call.manifest.segments[0].fragments[0]);
+    miner.store.memory.damage(id);
+    let config = MinerConfig { scrub_bytes_per_second: u64::MAX, ..MinerConfig::new(declaration(1 << 30)) };
+    // A second set of workers on the same store, at once instead of in six hours.
+    upkeep::start(&miner.service.inner, &config);
+    until("the damaged copy is dropped", || !miner.store.index().holds(id).unwrap()).await;
+    let workers = miner.node.workers.list();
+    let scrub = workers.iter().find(|worker| worker.name == "scrub" && worker.errors > 0).unwrap();
+    assert_eq!(scrub.last_error, Some(format!("fragment {id} on disk is damaged: its bytes do not match its id")));
+    assert_eq!(miner.store.index().stat(id).unwrap().unwrap().claims, 1, "it is remembered as missing");
+}
+
+#[tokio::test]
+async fn a_start_that_cannot_work_says_why() {
+    let (chain, hub) = (FakeChain::new(), MemoryHub::new(1));
+    let keys = NodeKeys::derive(&[1; 32]);
+    let store = MemoryStore::new(Arc::new(MemoryKv::new()), 1 << 30).unwrap();
+    let start = |capacity: u64, seed: u8| {
+        let (chain, hub, store, keys) = (chain.clone(), hub.clone(), store.clone(), NodeKeys::derive(&[seed; 32]));
+        async move {
+            let node = Node::new("miner", CpuPool::new("test", 1));
+            let network = hub.join(libp2p::PeerId::random());
+            let config = MinerConfig::new(declaration(capacity));
+            MinerService::start(&node, network, chain, &keys, store, config).await.err().unwrap().to_string()
+        }
+    };
+    assert_eq!(start(1_000, 1).await, "1000 B are lent, the network accepts miners from 1 MiB");
+    let account = keys.address();
+    let poor = format!(
+        "account {account} has 0.000000000000000003 tokens, 1 are needed as collateral and a little for fees: send it tokens and start again"
+    );
+    assert_eq!(start(1 << 30, 1).await, poor);
+    chain.add_miner(MinerRecord {
+        address: account,
+        operator: account,
+        network_key: [5; 32],
+        account_key: keys.account.public().0,
+        prefix: 0,
+        capacity: 1 << 30,
+        used: 0,
+        since: 1,
+        name: "m".into(),
+    });
+    assert!(start(1 << 30, 1).await.contains("is registered with another network key"));
+    store.index().set_cursor(Cursor::new(B256::repeat_byte(9), 4), Durability::Synced).unwrap();
+    assert!(start(1 << 30, 1).await.starts_with("the fragments here belong to the chain with genesis 0x0909"));
+}
