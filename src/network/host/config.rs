@@ -21,6 +21,8 @@ pub(super) const MAX_WAITING_COMMANDS: usize = 1024;
 pub(super) const MAX_WAITING_REQUESTS: usize = 256;
 /// Inbound requests being handled at once. Long polls count.
 pub(super) const MAX_HANDLED_REQUESTS: usize = 2048;
+/// Inbound requests of one peer being handled at once; more are refused.
+pub(super) const MAX_HANDLED_PER_PEER: usize = 256;
 /// Requests in both directions under way on one connection.
 pub(super) const MAX_REQUESTS_PER_CONNECTION: usize = 512;
 /// Bytes of inbound request bodies in memory at once.

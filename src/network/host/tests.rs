@@ -168,3 +168,19 @@ async fn the_node_stops_in_order_with_its_host() {
     let error = host.request(peer(2), ECHO, Bytes::new(), SOON).await.unwrap_err();
     assert!(matches!(error, NetError::Closed(_)), "{error}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_peer_cannot_take_every_handler() {
+    let mut rig = HostRig::tcp();
+    let (a, b, _accepted) = pair(&mut rig).await;
+    let hang = Bytes::from_static(b"hang");
+    let mut asked: futures::stream::FuturesUnordered<_> =
+        (0..config::MAX_HANDLED_PER_PEER + 20).map(|_| a.request(b.local_peer(), ECHO, hang.clone(), SOON)).collect();
+    for _ in 0..20 {
+        let refused = soon("a refusal", futures::StreamExt::next(&mut asked)).await.unwrap();
+        assert!(matches!(refused, Err(NetError::Refused { .. })), "{refused:?}");
+    }
+    let other = rig.start(rig.config(3)).await;
+    other.dial(b.listen_addrs()[0].clone()).await.unwrap();
+    assert_unharmed(other, b.local_peer()).await;
+}
