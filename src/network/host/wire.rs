@@ -228,6 +228,26 @@ mod tests {
     }
 
     #[test]
+    fn the_wire_has_its_golden_bytes() {
+        block_on(async {
+            let mut codec = RequestCodec::new();
+            let mut wire = Cursor::new(Vec::new());
+            let request = Request {
+                protocol: "/cess/x/1".to_owned(),
+                body: Bytes::from_static(b"hi"),
+                _room: None,
+                abandoned: CancellationToken::new(),
+            };
+            codec.write_request(&REQUEST_PROTOCOL, &mut wire, request).await.unwrap();
+            assert_eq!(wire.into_inner(), b"\x09/cess/x/1\x02\0\0\0hi");
+            let mut wire = Cursor::new(Vec::new());
+            codec.write_response(&REQUEST_PROTOCOL, &mut wire, Ok(Bytes::from_static(b"ho"))).await.unwrap();
+            codec.write_response(&REQUEST_PROTOCOL, &mut wire, Err("no".to_owned())).await.unwrap();
+            assert_eq!(wire.into_inner(), b"\0\x02\0\0\0ho\x01\x02\0\0\0no");
+        });
+    }
+
+    #[test]
     fn a_body_holds_room_until_it_is_dropped() {
         block_on(async {
             let mut codec = RequestCodec::new();
