@@ -1,5 +1,54 @@
 //! The chain of a full node: agreement on blocks, their execution and storage, and the local chain client.
 //!
-//! Owns blocks, state and memory pool. Must not know the storage data plane.
+//! Owns blocks, state, memory pool and the JSON-RPC methods over them. Must not know the storage data plane. Invariants: blocks
+//! are ordered first and executed after, on every node alike; a decided block survives power loss before it is executed;
+//! readers see the state of exactly one block.
 
+pub mod api;
+mod app;
 pub mod bft;
+mod block_store;
+mod calls;
+mod checks;
+mod error;
+mod full;
+#[cfg(test)]
+mod golden;
+mod head;
+mod local;
+mod mempool;
+mod read_cache;
+mod records;
+mod state_store;
+#[cfg(test)]
+mod tests;
+
+pub use app::LedgerApp;
+pub use block_store::BlockStore;
+pub use calls::{CALL_GAS_MAX, CallFault};
+pub use checks::BlockFault;
+pub use error::StoreError;
+pub use full::{ChainSpec, FullChain};
+pub use head::Head;
+pub use local::LocalChain;
+pub use mempool::{Limits, Mempool, PoolError, TOPIC_TX, spawn_gossip};
+pub use records::{ExecutedBlock, SkippedTx};
+
+use crate::types::{B256, BlockId, Height};
+
+/// A block is final and executed on this node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BlockFinalised {
+    /// Its height.
+    pub height: Height,
+    /// Its executed Ethereum hash.
+    pub hash: B256,
+    /// Id of its consensus header.
+    pub block: BlockId,
+    /// Its time, Unix milliseconds.
+    pub time_ms: u64,
+    /// Number of executed transactions.
+    pub transactions: usize,
+}
+
+impl crate::runtime::Event for BlockFinalised {}

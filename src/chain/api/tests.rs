@@ -1,0 +1,299 @@
+//! Shapes and refusals of the methods, against a one-validator chain.
+
+use super::*;
+use crate::{
+    chain::{
+        mempool::TOPIC_TX,
+        tests::{CHAIN, FEE, Fixture, SINK, START_MS, ethereum_key, native_key},
+    },
+    crypto::native_address,
+    network::{MemoryHub, peer_id_of},
+    rpc::call_raw,
+    types::U256,
+};
+use alloy_consensus::TxEnvelope;
+use alloy_primitives::{B256, TxKind, keccak256};
+use alloy_rpc_types_eth::{Block, FeeHistory, Log, Transaction, TransactionReceipt};
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+/// Init code that logs one topic and creates an empty contract.
+fn logging(topic: B256) -> Vec<u8> {
+    [&[0x7f][..], topic.as_slice(), &[0x60, 0, 0x60, 0, 0xa1, 0x00]].concat()
+}
+
+/// Init code that reverts with 32 zero bytes.
+const REVERTING: [u8; 5] = [0x60, 32, 0x60, 0, 0xfd];
+
+struct Served {
+    fixture: Fixture,
+    module: RpcModule<()>,
+    outbox: mpsc::Receiver<bytes::Bytes>,
+}
+
+impl Served {
+    fn new() -> Self {
+        let fixture = Fixture::new();
+        let net: Arc<dyn Network> = MemoryHub::new(1).join(peer_id_of(&fixture.keys.network.public()).unwrap());
+        let (sender, outbox) = mpsc::channel(8);
+        let client = Arc::new(LocalChain::new(fixture.chain.clone(), net.clone(), sender));
+        let module = module(Api { chain: fixture.chain.clone(), client, net }).unwrap();
+        Self { fixture, module, outbox }
+    }
+
+    async fn ask(&self, method: &'static str, params: Value) -> Result<Value, Value> {
+        let question = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).to_string();
+        let answer = call_raw(&self.module, question.as_bytes(), &[method]).await;
+        let mut answer: Value = serde_json::from_slice(&answer).unwrap();
+        match answer.get_mut("error") {
+            Some(error) => Err(error.take()),
+            None => Ok(answer["result"].take()),
+        }
+    }
+
+    async fn get(&self, method: &'static str, params: Value) -> Value {
+        self.ask(method, params).await.unwrap()
+    }
+
+    async fn refusal(&self, method: &'static str, params: Value) -> (i64, String) {
+        let error = self.ask(method, params).await.unwrap_err();
+        (error["code"].as_i64().unwrap(), error["message"].as_str().unwrap().to_owned())
+    }
+
+    async fn submit(&self, raw: &[u8]) -> B256 {
+        let hash = self.get("eth_sendRawTransaction", json!([hex_of(raw)])).await;
+        serde_json::from_value(hash).unwrap()
+    }
+}
+
+fn hex_of(bytes: &[u8]) -> String {
+    format!("0x{}", hex::encode(bytes))
+}
+
+#[tokio::test]
+async fn identity_and_accounts() {
+    let served = Served::new();
+    let account = ethereum_key().address();
+    assert_eq!(served.get("eth_chainId", json!([])).await, "0x2c44");
+    assert_eq!(served.get("net_version", json!([])).await, "11332");
+    assert_eq!(served.get("eth_blockNumber", json!([])).await, "0x0");
+    assert_eq!(served.get("net_listening", json!([])).await, true);
+    assert_eq!(served.get("net_peerCount", json!([])).await, "0x0");
+    assert_eq!(served.get("eth_accounts", json!([])).await, json!([]));
+    let version = served.get("web3_clientVersion", json!([])).await;
+    assert!(version.as_str().unwrap().starts_with("cess/"));
+    assert_eq!(served.get("web3_sha3", json!(["0x01"])).await, json!(keccak256([1])));
+    assert_eq!(served.get("eth_getBalance", json!([account, "latest"])).await, "0x3635c9adc5dea00000");
+    assert_eq!(served.get("eth_getBalance", json!([SINK])).await, "0x0");
+    assert_eq!(served.get("eth_getTransactionCount", json!([account, "pending"])).await, "0x0");
+    assert_eq!(served.get("eth_getCode", json!([account, "safe"])).await, "0x");
+    assert_ne!(served.get("eth_getCode", json!([crate::ledger::abi::FILES, "latest"])).await, "0x");
+    let word = served.get("eth_getStorageAt", json!([account, "0x0", "finalized"])).await;
+    assert_eq!(word, json!(B256::ZERO));
+}
+
+#[tokio::test]
+async fn a_transaction_from_submission_to_receipt() {
+    let mut served = Served::new();
+    let raw = served.fixture.ethereum(0, TxKind::Call(SINK), 9, vec![]);
+    let hash = served.submit(&raw).await;
+    assert_eq!(served.outbox.recv().await.unwrap(), raw, "it is handed to {TOPIC_TX:?}");
+    assert_eq!(served.submit(&raw).await, hash, "again is fine");
+    let waiting = served.get("eth_getTransactionByHash", json!([hash])).await;
+    assert_eq!((&waiting["blockHash"], &waiting["nonce"]), (&Value::Null, &json!("0x0")));
+    assert_eq!(served.get("eth_getTransactionReceipt", json!([hash])).await, Value::Null);
+    assert_eq!(served.get("cess_outcome", json!([hash])).await, Value::Null);
+    let account = ethereum_key().address();
+    assert_eq!(served.get("eth_getTransactionCount", json!([account, "pending"])).await, "0x1");
+    assert_eq!(served.get("eth_getTransactionCount", json!([account, "latest"])).await, "0x0");
+    let head = served.fixture.seal();
+    let receipt = served.get("eth_getTransactionReceipt", json!([hash])).await;
+    assert_eq!(
+        (&receipt["status"], &receipt["type"], &receipt["gasUsed"]),
+        (&json!("0x1"), &json!("0x2"), &json!("0x5208"))
+    );
+    let receipt: TransactionReceipt = serde_json::from_value(receipt).unwrap();
+    assert_eq!((receipt.block_hash, receipt.block_number), (Some(head.executed.hash), Some(1)));
+    assert_eq!((receipt.from, receipt.to), (account, Some(SINK)));
+    let mined: Transaction<TxEnvelope> =
+        serde_json::from_value(served.get("eth_getTransactionByHash", json!([hash])).await).unwrap();
+    assert_eq!((*mined.inner.tx_hash(), mined.inner.signer()), (hash, account));
+    let outcome = served.get("cess_outcome", json!([hash])).await;
+    assert_eq!((&outcome["height"], &outcome["success"]), (&json!(1), &json!(true)));
+    let (code, message) = served
+        .refusal("eth_sendRawTransaction", json!([hex_of(&served.fixture.ethereum(0, TxKind::Call(SINK), 8, vec![]))]))
+        .await;
+    assert_eq!((code, message.as_str()), (-32003, "replayed transaction: nonce 0 is used, next is 1"));
+}
+
+#[tokio::test]
+async fn blocks_in_both_forms_by_number_hash_and_tag() {
+    let served = Served::new();
+    let ethereum = served.submit(&served.fixture.ethereum(0, TxKind::Call(SINK), 1, vec![])).await;
+    let native = served.submit(&served.fixture.native(0, 1)).await;
+    let head = served.fixture.seal();
+    let hash = head.executed.hash;
+    let block = served.get("eth_getBlockByNumber", json!(["0x1", false])).await;
+    assert_eq!(served.get("eth_getBlockByHash", json!([hash, false])).await, block);
+    for tag in ["latest", "safe", "finalized", "pending"] {
+        assert_eq!(served.get("eth_getBlockByNumber", json!([tag, false])).await, block);
+    }
+    let parsed: Block = serde_json::from_value(block).unwrap();
+    assert_eq!((parsed.header.hash, parsed.header.inner.hash_slow()), (hash, hash));
+    assert_eq!(parsed.transactions.hashes().collect::<Vec<_>>(), [native, ethereum], "the better tip goes first");
+    let full = served.get("eth_getBlockByNumber", json!(["latest", true])).await;
+    let txs = full["transactions"].as_array().unwrap();
+    assert_eq!((&txs[0]["type"], &txs[0]["r"], &txs[0]["value"]), (&json!("0x6c"), &json!("0x0"), &json!("0x1")));
+    assert_eq!(txs[0]["from"], json!(native_address(&native_key().public())));
+    assert_eq!(
+        (&txs[1]["type"], &txs[1]["hash"], &txs[1]["transactionIndex"]),
+        (&json!("0x2"), &json!(ethereum), &json!("0x1"))
+    );
+    assert_eq!(served.get("eth_getTransactionByHash", json!([native])).await, txs[0]);
+    let receipts = served.get("eth_getBlockReceipts", json!([{"blockHash": hash}])).await;
+    assert_eq!((receipts.as_array().unwrap().len(), &receipts[0]["type"]), (2, &json!("0x6c")));
+    assert_eq!(served.get("eth_getBlockTransactionCountByNumber", json!(["0x1"])).await, "0x2");
+    assert_eq!(served.get("eth_getBlockByNumber", json!(["0x2", false])).await, Value::Null);
+    assert_eq!(served.get("eth_getBlockByHash", json!([B256::ZERO, true])).await, Value::Null);
+    let genesis: Block =
+        serde_json::from_value(served.get("eth_getBlockByNumber", json!(["earliest", true])).await).unwrap();
+    assert_eq!(genesis.header.hash, served.fixture.chain.spec().genesis);
+}
+
+#[tokio::test]
+async fn state_is_read_at_the_newest_block_only() {
+    let served = Served::new();
+    served.fixture.seal();
+    let (account, hash) = (ethereum_key().address(), served.fixture.seal().executed.hash);
+    for block in [
+        json!("latest"),
+        json!("0x2"),
+        json!({"blockNumber": "0x2"}),
+        json!({"blockHash": hash, "requireCanonical": true}),
+    ] {
+        assert_eq!(served.get("eth_getBalance", json!([account, block])).await, "0x3635c9adc5dea00000");
+    }
+    let (code, message) = served.refusal("eth_getBalance", json!([account, "0x1"])).await;
+    assert_eq!((code, message.as_str()), (-32000, "state of block 1 is not kept, only that of the newest block 2 is"));
+    assert_eq!(served.refusal("eth_getBalance", json!([account, "0x9"])).await.0, -32001);
+    assert_eq!(served.refusal("eth_getBalance", json!([account, "lately"])).await.0, -32602);
+    assert_eq!(served.refusal("eth_getBalance", json!([])).await.0, -32602);
+    assert_eq!(served.refusal("eth_getBalance", json!(["0x12"])).await.0, -32602);
+    assert_eq!(served.refusal("eth_notThere", json!([])).await.0, -32601);
+}
+
+#[tokio::test]
+async fn calls_and_estimates() {
+    let served = Served::new();
+    let from = ethereum_key().address();
+    let transfer = json!({"from": from, "to": SINK, "value": "0x1"});
+    assert_eq!(served.get("eth_estimateGas", json!([transfer])).await, "0x5208");
+    assert_eq!(served.get("eth_call", json!([transfer, "latest"])).await, "0x");
+    let creation = json!({"from": from, "input": hex_of(&logging(B256::repeat_byte(1)))});
+    let gas = served.get("eth_estimateGas", json!([creation])).await;
+    let gas = u64::from_str_radix(gas.as_str().unwrap().trim_start_matches("0x"), 16).unwrap();
+    assert!((53_000..60_000).contains(&gas), "{gas}");
+    let revert =
+        served.ask("eth_call", json!([{"from": from, "data": hex_of(&REVERTING)}, "latest"])).await.unwrap_err();
+    assert_eq!((&revert["code"], &revert["data"]), (&json!(3), &json!(B256::ZERO)));
+    assert_eq!(served.refusal("eth_estimateGas", json!([{"data": hex_of(&REVERTING)}])).await.0, 3);
+    let (code, message) = served.refusal("eth_call", json!([{"data": "0xfe"}])).await;
+    assert!(code == -32000 && message.starts_with("execution failed"), "{code} {message}");
+    let overrides = served.refusal("eth_call", json!([transfer, "latest", {SINK.to_string(): {"nonce": "0x1"}}])).await;
+    assert_eq!(overrides, (-32602, "state overrides are not supported".into()));
+    let empty = served.refusal("eth_estimateGas", json!([{"from": SINK, "to": from, "value": "0x1"}])).await;
+    assert_eq!(empty.0, -32000, "an account without funds sends nothing");
+}
+
+#[tokio::test]
+async fn logs_are_found_by_address_topic_and_range() {
+    let served = Served::new();
+    let (one, two) = (B256::repeat_byte(1), B256::repeat_byte(2));
+    served.submit(&served.fixture.ethereum(0, TxKind::Create, 0, logging(one))).await;
+    served.fixture.seal();
+    served.submit(&served.fixture.ethereum(1, TxKind::Create, 0, logging(two))).await;
+    let hash = served.fixture.seal().executed.hash;
+    let find = async |filter: Value| -> Vec<Log> {
+        serde_json::from_value(served.get("eth_getLogs", json!([filter])).await).unwrap()
+    };
+    let all = find(json!({"fromBlock": "earliest", "toBlock": "latest"})).await;
+    assert_eq!(all.iter().map(|log| log.topics()[0]).collect::<Vec<_>>(), [one, two]);
+    assert_eq!((all[1].block_hash, all[1].log_index, all[1].transaction_index), (Some(hash), Some(0), Some(0)));
+    assert_eq!(find(json!({"fromBlock": "0x0", "topics": [[two, B256::ZERO]]})).await, [all[1].clone()]);
+    assert_eq!(find(json!({"fromBlock": "0x0", "address": all[0].address()})).await, [all[0].clone()]);
+    assert_eq!(find(json!({"blockHash": hash})).await, [all[1].clone()]);
+    assert!(find(json!({"fromBlock": "0x0", "topics": [null, two]})).await.is_empty());
+    assert!(find(json!({"fromBlock": "0x5", "toBlock": "0x9"})).await.is_empty());
+    assert_eq!(served.refusal("eth_getLogs", json!([{"fromBlock": "0x2", "toBlock": "0x1"}])).await.0, -32602);
+    assert_eq!(served.refusal("eth_getLogs", json!([{"blockHash": B256::ZERO}])).await.0, -32001);
+    let wide = vec![one; 1_001].into_iter().enumerate().map(|(i, _)| B256::from(U256::from(i))).collect::<Vec<_>>();
+    assert_eq!(served.refusal("eth_getLogs", json!([{"topics": [wide]}])).await.0, -32005);
+}
+
+#[tokio::test]
+async fn prices() {
+    let served = Served::new();
+    served.submit(&served.fixture.native(0, 1)).await;
+    let head = served.fixture.seal();
+    served.fixture.seal();
+    let history = served.get("eth_feeHistory", json!(["0x2", "latest", [0.0, 50.0, 100.0]])).await;
+    let history: FeeHistory = serde_json::from_value(history).unwrap();
+    assert_eq!((history.oldest_block, history.base_fee_per_gas.len(), history.gas_used_ratio.len()), (1, 3, 2));
+    assert_eq!(history.base_fee_per_gas[1], u128::from(head.next_base_fee));
+    assert_eq!(history.base_fee_per_gas[2], u128::from(served.fixture.chain.head().next_base_fee));
+    assert_eq!(history.reward, Some(vec![vec![2; 3], vec![0; 3]]));
+    let short = served.get("eth_feeHistory", json!([100, "latest", []])).await;
+    assert_eq!((&short["oldestBlock"], short["baseFeePerGas"].as_array().unwrap().len()), (&json!("0x0"), 4));
+    assert_eq!(served.refusal("eth_feeHistory", json!([1, "0x9", []])).await.0, -32602);
+    assert_eq!(served.refusal("eth_feeHistory", json!([1, "latest", [50.0, 10.0]])).await.0, -32602);
+    let price = served.get("eth_gasPrice", json!([])).await;
+    assert_eq!(price, format!("{:#x}", served.fixture.chain.head().next_base_fee + 1));
+    assert_eq!(served.get("eth_maxPriorityFeePerGas", json!([])).await, "0x1");
+    assert!(u128::from(served.fixture.chain.head().next_base_fee) < FEE);
+}
+
+#[tokio::test]
+async fn cess_methods() {
+    let served = Served::new();
+    served.fixture.seal();
+    let status = served.get("cess_status", json!([])).await;
+    assert_eq!((&status["height"], &status["chain_id"], &status["profile"]), (&json!(1), &json!(CHAIN), &json!("dev")));
+    assert_eq!(status["time_ms"], json!(START_MS + 1_000));
+    assert_eq!(served.get("cess_waitAbove", json!([0, 10_000])).await["height"], json!(1));
+    assert_eq!(served.get("cess_waitAbove", json!([1, 1])).await["height"], json!(1));
+    assert_eq!(served.get("cess_beacon", json!([1])).await, json!(served.fixture.chain.head().executed.beacon));
+    assert_eq!(served.get("cess_beacon", json!([2])).await, Value::Null);
+    assert_eq!(served.get("cess_events", json!([1, 1])).await, json!([]));
+    assert_eq!(served.get("cess_miners", json!([])).await, json!([]));
+    assert_eq!(served.get("cess_file", json!([B256::ZERO])).await, Value::Null);
+    assert_eq!(served.get("cess_manifest", json!([B256::ZERO])).await, Value::Null);
+    assert_eq!(served.get("cess_filesOf", json!([SINK])).await, json!([]));
+    assert_eq!(served.refusal("cess_filesOf", json!([SINK, 0, 5_000])).await.0, -32005);
+    assert_eq!(served.get("cess_peers", json!([])).await, json!([]));
+    assert_eq!(served.get("cess_workers", json!([])).await, json!([]));
+    let validators = served.get("cess_validators", json!([])).await;
+    assert_eq!(
+        (&validators[0]["account"], &validators[0]["power"]),
+        (&json!(served.fixture.keys.address()), &json!(1_000))
+    );
+    assert!(served.get("cess_metrics", json!([])).await.as_str().unwrap().contains("cess_height"));
+}
+
+#[tokio::test]
+async fn subscribers_hear_of_heads_and_logs() {
+    let served = Served::new();
+    let topic = B256::repeat_byte(7);
+    let mut heads = served.module.subscribe_unbounded("eth_subscribe", ["newHeads"]).await.unwrap();
+    let mut logs =
+        served.module.subscribe_unbounded("eth_subscribe", ("logs", json!({"topics": [topic]}))).await.unwrap();
+    served.fixture.seal();
+    served.submit(&served.fixture.ethereum(0, TxKind::Create, 0, logging(topic))).await;
+    let head = served.fixture.seal();
+    for height in 1..=2 {
+        let (header, _) = heads.next::<Value>().await.unwrap().unwrap();
+        assert_eq!(header["number"], format!("{height:#x}"));
+    }
+    let (log, _) = logs.next::<Log>().await.unwrap().unwrap();
+    assert_eq!((log.topics()[0], log.block_hash), (topic, Some(head.executed.hash)));
+    assert!(served.module.subscribe_unbounded("eth_subscribe", ["syncing"]).await.is_err());
+}

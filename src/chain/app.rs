@@ -1,0 +1,149 @@
+//! What the BFT driver drives: proposals out of the pool, checks of others' proposals, commits.
+//!
+//! Owns the glue between the engine's questions and [`FullChain`]. Must not know votes or sockets. Invariants: this node never
+//! proposes what it would not accept; everything slow runs on the node's compute pool.
+
+use super::{
+    bft::{Application, Tip},
+    checks::{self, BlockFault, Expected},
+    full::FullChain,
+    head::Head,
+};
+use crate::{
+    consensus::{BLOCK_MAX_TXS, Block, Certificate, Header, beacon},
+    crypto::NodeKeys,
+    runtime::Counter,
+    types::{
+        Height,
+        params::{BLOCK_GAS_LIMIT, BLOCK_MAX_BYTES},
+    },
+};
+use anyhow::Context;
+use async_trait::async_trait;
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+/// The ledger behind the BFT driver.
+pub struct LedgerApp {
+    chain: Arc<FullChain>,
+    keys: NodeKeys,
+}
+
+impl LedgerApp {
+    /// Over `chain`; `keys` sign this node's beacon contributions.
+    pub fn new(chain: Arc<FullChain>, keys: NodeKeys) -> Self {
+        Self { chain, keys }
+    }
+
+    async fn blocking<T: Send + 'static>(&self, job: impl FnOnce(&FullChain) -> T + Send + 'static) -> T {
+        let chain = self.chain.clone();
+        self.chain.node().pool.run(move || job(&chain)).await
+    }
+
+    fn tip_at(&self, head: &Head) -> Tip {
+        Tip { height: head.height(), committee: self.chain.spec().committee.clone(), seed: head.executed.beacon }
+    }
+}
+
+#[async_trait]
+impl Application for LedgerApp {
+    async fn tip(&self) -> Tip {
+        self.tip_at(&self.chain.head())
+    }
+
+    async fn wait_to_start(&self, height: Height) {
+        let head = self.chain.head();
+        if height <= head.height() {
+            return;
+        }
+        let params = &self.chain.spec().params;
+        tokio::time::sleep_until(head.since + Duration::from_millis(params.block_interval_ms)).await;
+        let idle = tokio::time::sleep_until(head.since + Duration::from_millis(params.idle_block_interval_ms));
+        tokio::select! {
+            () = self.chain.pool().wait_ready() => {}
+            () = idle => {}
+        }
+    }
+
+    async fn propose(&self, height: Height, round: u32) -> anyhow::Result<Block> {
+        let (keys, now) = (self.keys.clone(), self.chain.node().clock.unix_ms());
+        let block = self.blocking(move |chain| build(chain, &keys, height, round, now)).await?;
+        self.chain.node().metrics.add(Counter::BlocksProposed, 1);
+        Ok(block)
+    }
+
+    async fn validate(&self, block: &Block, round: u32, pol_round: Option<u32>) -> Result<(), String> {
+        let (block, now) = (block.clone(), self.chain.node().clock.unix_ms());
+        self.blocking(move |chain| validate(chain, &block, round, pol_round, now)).await.map_err(|e| e.to_string())
+    }
+
+    async fn commit(&self, block: Block, certificate: Certificate) -> anyhow::Result<Tip> {
+        let height = block.header.height;
+        let committed = self.blocking(move |chain| chain.commit(&block, &certificate)).await;
+        let head = committed.with_context(|| format!("block of height {height} cannot be committed"))?;
+        Ok(self.tip_at(&head))
+    }
+
+    async fn decided(&self, height: Height) -> anyhow::Result<Option<(Block, Certificate)>> {
+        let read = |chain: &FullChain, height| -> Result<_, super::error::StoreError> {
+            Ok(chain.blocks().block(height)?.zip(chain.blocks().certificate(height)?))
+        };
+        Ok(self.blocking(move |chain| read(chain, height)).await?)
+    }
+}
+
+/// Builds the next block out of the pool.
+pub fn build(chain: &FullChain, keys: &NodeKeys, height: Height, round: u32, now_ms: u64) -> anyhow::Result<Block> {
+    let (head, spec) = (chain.head(), chain.spec());
+    anyhow::ensure!(height == head.height() + 1, "a block of height {height} was asked for at {}", head.height());
+    let pending = chain.pool().pending(head.next_base_fee, BLOCK_MAX_TXS, BLOCK_MAX_BYTES, BLOCK_GAS_LIMIT);
+    let txs: Vec<Vec<u8>> = pending.iter().map(|tx| tx.raw.to_vec()).collect();
+    let header = Header {
+        chain_id: spec.chain_id,
+        height,
+        parent: head.executed.block,
+        time_ms: now_ms.max(head.executed.time_ms + 1),
+        proposer: keys.address(),
+        round,
+        vrf: beacon::prove(&keys.vrf, spec.chain_id, height, &head.executed.beacon),
+        body: Block::body_hash(&txs),
+        executed_parent: head.executed.hash,
+        committee: spec.committee_hash,
+        next_committee: spec.committee_hash,
+    };
+    Ok(Block { header, txs })
+}
+
+/// Checks a proposed block against the newest one.
+pub fn validate(
+    chain: &FullChain,
+    block: &Block,
+    round: u32,
+    pol_round: Option<u32>,
+    now_ms: u64,
+) -> Result<(), BlockFault> {
+    let (head, spec) = (chain.head(), chain.spec());
+    let expected = Expected {
+        chain_id: spec.chain_id,
+        height: head.height() + 1,
+        parent: head.executed.block,
+        parent_time_ms: head.executed.time_ms,
+        executed_parent: head.executed.hash,
+        committee: &spec.committee,
+        committee_hash: spec.committee_hash,
+        seed: head.executed.beacon,
+    };
+    checks::check_header(block, round, pol_round, &expected)?;
+    if pol_round.is_none() {
+        checks::check_clock(block, now_ms)?;
+    }
+    let mut seen = HashSet::new();
+    let mut limits = Vec::with_capacity(block.txs.len());
+    for (index, verified) in chain.verify_all(&block.txs).into_iter().enumerate() {
+        let tx = verified.map_err(|reason| BlockFault::Transaction { index, reason })?;
+        if !seen.insert(tx.hash) {
+            return Err(BlockFault::Repeated(tx.hash));
+        }
+        limits.push(tx.gas_limit());
+    }
+    checks::check_gas(limits.into_iter())
+}

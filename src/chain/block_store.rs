@@ -1,0 +1,135 @@
+//! Decided blocks with their certificates, executed headers with receipts, and the indexes over them.
+//!
+//! Owns the layout of these columns. Must not know accounts, slots or execution. Invariants: a decided block is on the medium
+//! together with its certificate and the marker of the decided height before [`BlockStore::append`] returns; blocks are
+//! appended in order without gaps; index entries are written in the batch that holds what they point at.
+
+use super::{
+    error::StoreError,
+    records::{ExecutedBlock, GenesisRecord, HeaderRecord, HeightRecord, ReceiptRecord, ReceiptsRecord, TxPlace},
+};
+use crate::{
+    codec::{self, Wire},
+    consensus::{Block, Certificate},
+    kv::{Batch, Column, Durability, Kv},
+    ledger::executor::Receipt,
+    types::{B256, Height},
+};
+use std::sync::Arc;
+
+const KEY_GENESIS: &[u8] = b"chain/genesis";
+const KEY_DECIDED: &[u8] = b"chain/decided";
+const KEY_EXECUTED: &[u8] = b"chain/executed";
+
+/// Suffix of a header's key in [`Column::Executed`].
+const PART_HEADER: u8 = b'h';
+/// Suffix of the receipts' key in [`Column::Executed`].
+const PART_RECEIPTS: u8 = b'r';
+
+/// The blocks of one chain.
+#[derive(Clone)]
+pub struct BlockStore {
+    kv: Arc<dyn Kv>,
+}
+
+impl BlockStore {
+    /// Over an open database.
+    pub fn new(kv: Arc<dyn Kv>) -> Self {
+        Self { kv }
+    }
+
+    /// The chain this database belongs to, unless it is fresh.
+    pub fn genesis(&self) -> Result<Option<GenesisRecord>, StoreError> {
+        self.record(Column::Meta, KEY_GENESIS)
+    }
+
+    /// Highest height whose block is stored; 0 before the first.
+    pub fn decided_height(&self) -> Result<Height, StoreError> {
+        Ok(self.record::<HeightRecord>(Column::Meta, KEY_DECIDED)?.map_or(0, |marker| marker.0))
+    }
+
+    /// Highest height whose state is stored, `None` before genesis is.
+    pub fn executed_height(&self) -> Result<Option<Height>, StoreError> {
+        Ok(self.record::<HeightRecord>(Column::Meta, KEY_EXECUTED)?.map(|marker| marker.0))
+    }
+
+    /// Stores a decided block durably. The same block again is fine, another one for its height is not.
+    pub fn append(&self, block: &Block, certificate: &Certificate) -> Result<(), StoreError> {
+        let height = block.header.height;
+        let tip = self.decided_height()?;
+        if height <= tip {
+            let stored = self.block(height)?.ok_or(StoreError::Missing { what: "block", height })?;
+            return if stored.id() == block.id() { Ok(()) } else { Err(StoreError::Conflict(height)) };
+        }
+        if height != tip + 1 {
+            return Err(StoreError::OutOfOrder { found: height, tip });
+        }
+        let mut batch = Batch::new();
+        batch.put(Column::Blocks, height.to_be_bytes(), codec::encode(block));
+        batch.put(Column::Certificates, height.to_be_bytes(), codec::encode(certificate));
+        batch.put(Column::Meta, KEY_DECIDED, codec::encode(&HeightRecord(height)));
+        Ok(self.kv.write(batch, Durability::Synced)?)
+    }
+
+    /// A decided block.
+    pub fn block(&self, height: Height) -> Result<Option<Block>, StoreError> {
+        self.record(Column::Blocks, &height.to_be_bytes())
+    }
+
+    /// The proof that a block was decided.
+    pub fn certificate(&self, height: Height) -> Result<Option<Certificate>, StoreError> {
+        self.record(Column::Certificates, &height.to_be_bytes())
+    }
+
+    /// An executed header, genesis included.
+    pub fn executed(&self, height: Height) -> Result<Option<ExecutedBlock>, StoreError> {
+        let record = self.record::<HeaderRecord>(Column::Executed, &part(height, PART_HEADER))?;
+        let bad = |e: alloy_rlp::Error| StoreError::Header { height, reason: e.to_string() };
+        record.map(|record| ExecutedBlock::from_record(record).map_err(bad)).transpose()
+    }
+
+    /// Receipts of an executed block in order; empty if the height is unknown.
+    pub fn receipts(&self, height: Height) -> Result<Vec<Receipt>, StoreError> {
+        let record = self.record::<ReceiptsRecord>(Column::Executed, &part(height, PART_RECEIPTS))?;
+        Ok(record.unwrap_or_default().0.into_iter().map(Receipt::from).collect())
+    }
+
+    /// Where an executed transaction is.
+    pub fn find_tx(&self, hash: &B256) -> Result<Option<TxPlace>, StoreError> {
+        self.record(Column::TxIndex, hash.as_slice())
+    }
+
+    /// Height of an executed block by its Ethereum hash.
+    pub fn find_block(&self, hash: &B256) -> Result<Option<Height>, StoreError> {
+        Ok(self.record::<HeightRecord>(Column::BlockIndex, hash.as_slice())?.map(|found| found.0))
+    }
+
+    /// Adds an executed block with its indexes and the marker of the executed height to `batch`.
+    pub fn stage_executed(&self, batch: &mut Batch, block: &ExecutedBlock, receipts: &[Receipt]) {
+        let height = block.height();
+        for (index, receipt) in (0u32..).zip(receipts) {
+            batch.put(Column::TxIndex, receipt.tx.as_slice(), codec::encode(&TxPlace { height, index }));
+        }
+        let receipts = ReceiptsRecord(receipts.iter().map(ReceiptRecord::from).collect());
+        batch.put(Column::Executed, part(height, PART_HEADER), codec::encode(&block.record()));
+        batch.put(Column::Executed, part(height, PART_RECEIPTS), codec::encode(&receipts));
+        batch.put(Column::BlockIndex, block.hash.as_slice(), codec::encode(&HeightRecord(height)));
+        batch.put(Column::Meta, KEY_EXECUTED, codec::encode(&HeightRecord(height)));
+    }
+
+    /// Adds the chain's identity to `batch`.
+    pub fn stage_genesis(&self, batch: &mut Batch, record: &GenesisRecord) {
+        batch.put(Column::Meta, KEY_GENESIS, codec::encode(record));
+    }
+
+    fn record<T: Wire>(&self, column: Column, key: &[u8]) -> Result<Option<T>, StoreError> {
+        let bytes = self.kv.get(column, key)?;
+        Ok(bytes.map(|bytes| codec::decode::<T>(&bytes)).transpose()?)
+    }
+}
+
+fn part(height: Height, part: u8) -> [u8; 9] {
+    let mut key = [part; 9];
+    key[..8].copy_from_slice(&height.to_be_bytes());
+    key
+}

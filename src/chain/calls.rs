@@ -1,0 +1,85 @@
+//! Read-only calls and gas estimates on the newest state.
+//!
+//! Owns how often a call is tried and what its failure means. Must not know JSON. Invariant: every call is bounded by
+//! [`CALL_GAS_MAX`].
+
+use super::{full::FullChain, head::Head};
+use crate::{
+    ledger::{
+        executor::{self, BlockEnv, CallOutcome, CallRequest},
+        state::StateView,
+    },
+    types::{Address, params::BLOCK_GAS_LIMIT},
+};
+use alloy_primitives::Bytes;
+
+/// Gas a call may use.
+pub const CALL_GAS_MAX: u64 = BLOCK_GAS_LIMIT;
+/// An estimate may exceed the least sufficient gas by one part in this many.
+const ESTIMATE_TOLERANCE: u64 = 64;
+
+/// Why a call gave no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CallFault {
+    /// The callee refused, with this data.
+    #[error("execution reverted")]
+    Reverted(Bytes),
+    /// It ran out of gas, or hit an invalid instruction.
+    #[error("execution failed: {0}")]
+    Halted(String),
+    /// It cannot be executed at all, by the rules or because the node failed.
+    #[error("{0}")]
+    Invalid(String),
+}
+
+impl FullChain {
+    /// Runs a call on the newest state as if in the next block.
+    pub fn call(&self, request: &CallRequest) -> Result<Bytes, CallFault> {
+        self.read(|view, head| answer(run(view, &self.next_env(head), request, CALL_GAS_MAX.min(request.gas))?))
+    }
+
+    /// The gas a transaction needs, found by running it.
+    pub fn estimate(&self, request: &CallRequest) -> Result<u64, CallFault> {
+        self.read(|view, head| estimate(view, &self.next_env(head), request))
+    }
+
+    fn next_env(&self, head: &Head) -> BlockEnv {
+        let (height, time_ms) = (head.height() + 1, head.executed.time_ms + 1);
+        self.env(head, height, time_ms, head.executed.beacon, Address::ZERO)
+    }
+}
+
+fn run(view: &dyn StateView, env: &BlockEnv, request: &CallRequest, gas: u64) -> Result<CallOutcome, CallFault> {
+    let request = CallRequest { gas, ..request.clone() };
+    executor::call(view, env, &request).map_err(|e| CallFault::Invalid(e.to_string()))
+}
+
+fn answer(outcome: CallOutcome) -> Result<Bytes, CallFault> {
+    match outcome {
+        CallOutcome::Success { output, .. } => Ok(output),
+        CallOutcome::Revert { output, .. } => Err(CallFault::Reverted(output)),
+        CallOutcome::Halt { reason, .. } => Err(CallFault::Halted(reason)),
+    }
+}
+
+/// Runs once with everything, tries exactly what that used, and searches between the two if it does not suffice.
+fn estimate(view: &dyn StateView, env: &BlockEnv, request: &CallRequest) -> Result<u64, CallFault> {
+    let mut enough = CALL_GAS_MAX.min(request.gas);
+    let outcome = run(view, env, request, enough)?;
+    let used = outcome.gas_used();
+    answer(outcome)?;
+    let suffices = |gas: u64| matches!(run(view, env, request, gas), Ok(CallOutcome::Success { .. }));
+    if suffices(used) {
+        return Ok(used);
+    }
+    let mut short = used;
+    while enough - short > enough / ESTIMATE_TOLERANCE + 1 {
+        // What a call needs is mostly a little more than it uses: the first guesses stay close.
+        let guess = (short + (enough - short) / 2).min(short.saturating_add(short / 4 + 1));
+        match suffices(guess) {
+            true => enough = guess,
+            false => short = guess,
+        }
+    }
+    Ok(enough)
+}

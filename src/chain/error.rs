@@ -1,0 +1,52 @@
+//! Why a full node could not open, store or execute its chain.
+
+use crate::{
+    codec::CodecError,
+    consensus::ConsensusError,
+    kv::KvError,
+    types::{B256, BlockId, Height},
+};
+
+/// A failure of the chain's own machinery; a node stops on it.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database failed.
+    #[error(transparent)]
+    Kv(#[from] KvError),
+    /// A record cannot be read.
+    #[error("the database holds an unreadable record: {0}")]
+    Codec(#[from] CodecError),
+    /// A key of an impossible length.
+    #[error("the database holds a key of {len} B in column {column}, expected {expected} B")]
+    Key { column: &'static str, len: usize, expected: usize },
+    /// An executed header cannot be read.
+    #[error("the executed header of height {height} is unreadable: {reason}")]
+    Header { height: Height, reason: String },
+    /// The database belongs to another chain.
+    #[error("the database belongs to the chain with genesis {found}, this node is configured for genesis {expected}")]
+    ForeignGenesis { found: B256, expected: B256 },
+    /// A genesis document that cannot be built.
+    #[error("the genesis is not valid: {0}")]
+    Genesis(String),
+    /// A committee that cannot decide, or a certificate that does not prove a decision.
+    #[error(transparent)]
+    Consensus(#[from] ConsensusError),
+    /// A certificate for something else.
+    #[error("block {block} of height {height} came with a certificate for block {names}")]
+    ForeignCertificate { height: Height, block: BlockId, names: BlockId },
+    /// A record that must exist does not.
+    #[error("the database lacks the {what} of height {height}")]
+    Missing { what: &'static str, height: Height },
+    /// State and executed header disagree.
+    #[error("the state of height {height} has root {found}, its header says {expected}: the database is damaged")]
+    Root { height: Height, found: B256, expected: B256 },
+    /// A block that does not follow the newest one.
+    #[error("block of height {found} was handed in for execution after height {tip}")]
+    OutOfOrder { found: Height, tip: Height },
+    /// A different block for a height that is decided.
+    #[error("two different blocks were decided for height {0}")]
+    Conflict(Height),
+    /// The executor failed on a decided block.
+    #[error("block of height {height} cannot be executed: {reason}")]
+    Execution { height: Height, reason: String },
+}

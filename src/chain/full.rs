@@ -1,0 +1,329 @@
+//! Everything one full node knows of its chain: blocks, state, pool and head, and the step that executes a decided block.
+//!
+//! Owns the order of writes on which crash recovery rests. Must not know the BFT engine, sockets or JSON. Invariants: a block is
+//! stored durably before it is executed; state, receipts and the marker of the executed height change in one batch; the head
+//! readers see belongs to the state they read; after a crash every decided block is executed before anything else happens.
+
+use super::{
+    BlockFinalised,
+    block_store::BlockStore,
+    error::StoreError,
+    head::Head,
+    mempool::{Limits, Mempool, PoolError},
+    records::{ExecutedBlock, GenesisRecord, SkippedTx},
+    state_store::StateStore,
+};
+use crate::{
+    consensus::{Block, Certificate, Committee, ValidatorInfo, beacon},
+    kv::{Batch, Durability, Kv},
+    ledger::{
+        commitment::{StateCommitment, StateTrie},
+        executor::{self, BlockEnv, Receipt},
+        genesis::{Genesis, GenesisValidator},
+        state::{StateDelta, StateView},
+        tx::{TxError, VerifiedTx},
+    },
+    runtime::{Counter, Gauge, Node, Timer},
+    types::{Address, Amount, B256, BlockId, ChainId, Height, Params, params::BLOCK_GAS_LIMIT},
+};
+use parking_lot::Mutex;
+use rayon::prelude::*;
+use std::{sync::Arc, time::Instant};
+use tokio::sync::watch;
+
+/// What does not change while a chain lives.
+pub struct ChainSpec {
+    /// EIP-155 chain id.
+    pub chain_id: ChainId,
+    /// Hash of the executed genesis header.
+    pub genesis: B256,
+    /// The chain's numbers.
+    pub params: Params,
+    /// The committee of genesis, which decides every height.
+    pub committee: Committee,
+    /// Its digest.
+    pub committee_hash: [u8; 32],
+}
+
+/// The chain on one full node.
+pub struct FullChain {
+    node: Node,
+    spec: ChainSpec,
+    blocks: BlockStore,
+    state: StateStore,
+    pool: Mempool,
+    commitment: Mutex<StateTrie>,
+    head: watch::Sender<Arc<Head>>,
+}
+
+impl FullChain {
+    /// Opens the chain of `genesis` in `kv`: a fresh database is initialised, an unfinished execution completed. Blocks on the disk.
+    pub fn open(node: &Node, kv: Arc<dyn Kv>, genesis: &Genesis) -> Result<Arc<Self>, StoreError> {
+        let built = genesis.build().map_err(|e| StoreError::Genesis(e.to_string()))?;
+        let committee = committee_of(genesis)?;
+        let first = ExecutedBlock {
+            hash: built.header.hash_slow(),
+            header: built.header,
+            beacon: genesis.beacon(),
+            block: BlockId::default(),
+            time_ms: genesis.time_ms,
+            skipped: Vec::new(),
+        };
+        let spec = ChainSpec {
+            chain_id: genesis.chain_id,
+            genesis: first.hash,
+            params: genesis.params(),
+            committee_hash: committee.hash(),
+            committee,
+        };
+        let (blocks, state) = (BlockStore::new(kv.clone()), StateStore::new(kv));
+        establish(&blocks, &state, &spec, &first, &built.delta)?;
+        let height = blocks.executed_height()?.unwrap_or_default();
+        let newest = blocks.executed(height)?.ok_or(StoreError::Missing { what: "executed header", height })?;
+        let commitment = state.rebuild()?;
+        let root = commitment.root();
+        if root != newest.header.state_root {
+            return Err(StoreError::Root { height, found: root, expected: newest.header.state_root });
+        }
+        let pool = Mempool::new(spec.chain_id, Limits::default());
+        let head = watch::Sender::new(Arc::new(Head::new(newest)));
+        let commitment = Mutex::new(commitment);
+        let chain = Arc::new(Self { node: node.clone(), spec, blocks, state, pool, commitment, head });
+        chain.recover()?;
+        chain.pool.prune(chain.head().height(), &[], &[], chain.head().next_base_fee);
+        Ok(chain)
+    }
+
+    /// What does not change.
+    pub fn spec(&self) -> &ChainSpec {
+        &self.spec
+    }
+
+    /// The newest executed block.
+    pub fn head(&self) -> Arc<Head> {
+        self.head.borrow().clone()
+    }
+
+    /// The head and its changes.
+    pub fn watch(&self) -> watch::Receiver<Arc<Head>> {
+        self.head.subscribe()
+    }
+
+    /// Blocks, receipts and indexes.
+    pub fn blocks(&self) -> &BlockStore {
+        &self.blocks
+    }
+
+    /// Waiting transactions.
+    pub fn pool(&self) -> &Mempool {
+        &self.pool
+    }
+
+    /// The node this chain runs on.
+    pub fn node(&self) -> &Node {
+        &self.node
+    }
+
+    /// Verifies and admits a transaction.
+    pub fn admit(&self, raw: &[u8], local: bool) -> Result<Arc<VerifiedTx>, PoolError> {
+        let admitted = self.pool.admit(raw, &self.state, self.head().height(), local);
+        match &admitted {
+            Ok(_) => self.report_pool(),
+            Err(_) => self.node.metrics.add(Counter::TxsRejected, 1),
+        }
+        admitted
+    }
+
+    /// Verifies the envelopes of a block in parallel, remembered ones for free. The error names the index.
+    pub fn verify_all(&self, txs: &[Vec<u8>]) -> Vec<Result<Arc<VerifiedTx>, TxError>> {
+        self.node.pool.install(|| txs.par_iter().map(|raw| self.pool.memo().verify(raw)).collect())
+    }
+
+    /// Reads the state of the newest block together with its head. `read` may run more than once.
+    pub fn read<T, E>(&self, read: impl Fn(&dyn StateView, &Head) -> Result<T, E>) -> Result<T, E> {
+        self.state.consistent(|view| read(view, &self.head()))
+    }
+
+    /// Stores a decided block durably, executes it and moves the head. A block that is executed already changes nothing.
+    pub fn commit(&self, block: &Block, certificate: &Certificate) -> Result<Arc<Head>, StoreError> {
+        self.check_certificate(block, certificate)?;
+        self.blocks.append(block, certificate)?;
+        let (tip, height) = (self.head().height(), block.header.height);
+        if height <= tip {
+            return Ok(self.head());
+        }
+        if height != tip + 1 {
+            return Err(StoreError::OutOfOrder { found: height, tip });
+        }
+        self.execute(block)
+    }
+
+    /// The last look before a block becomes history: its certificate names it and two thirds signed.
+    fn check_certificate(&self, block: &Block, certificate: &Certificate) -> Result<(), StoreError> {
+        let height = block.header.height;
+        if certificate.block != block.id() || certificate.height != height {
+            return Err(StoreError::ForeignCertificate { height, block: block.id(), names: certificate.block });
+        }
+        Ok(certificate.verify(self.spec.chain_id, &self.spec.committee)?)
+    }
+
+    fn recover(&self) -> Result<(), StoreError> {
+        let decided = self.blocks.decided_height()?;
+        for height in self.head().height() + 1..=decided {
+            let block = self.blocks.block(height)?.ok_or(StoreError::Missing { what: "block", height })?;
+            tracing::info!(height, "executing a block that was decided before the node stopped");
+            self.execute(&block)?;
+        }
+        Ok(())
+    }
+
+    fn execute(&self, block: &Block) -> Result<Arc<Head>, StoreError> {
+        let (started, parent, header) = (Instant::now(), self.head(), &block.header);
+        let height = header.height;
+        let failed = |reason: String| StoreError::Execution { height, reason };
+        let beacon = self.beacon_of(block, &parent)?;
+        let (txs, positions, mut skipped) = self.decode(block);
+        let env = self.env(&parent, height, header.time_ms, beacon, header.proposer);
+        let execution = executor::execute(&self.state, &env, &txs).map_err(|e| failed(e.to_string()))?;
+        skipped.extend(execution.skipped.iter().map(|skip| SkippedTx {
+            index: positions[skip.index],
+            hash: skip.hash.0,
+            reason: skip.reason.to_string(),
+        }));
+        self.node.metrics.observe(Timer::BlockExecute, started.elapsed());
+        let started = Instant::now();
+        let root = self.commitment.lock().apply(&execution.delta);
+        let ethereum = execution.header(&env, root, &txs);
+        let executed = ExecutedBlock {
+            hash: ethereum.hash_slow(),
+            header: ethereum,
+            beacon,
+            block: block.id(),
+            time_ms: header.time_ms,
+            skipped,
+        };
+        let head = self.store(executed, &execution.receipts, &execution.delta)?;
+        self.node.metrics.observe(Timer::BlockCommit, started.elapsed());
+        self.settle(block, &head, &execution.receipts, &execution.delta);
+        Ok(head)
+    }
+
+    fn store(
+        &self,
+        executed: ExecutedBlock,
+        receipts: &[Receipt],
+        delta: &StateDelta,
+    ) -> Result<Arc<Head>, StoreError> {
+        let mut batch = Batch::new();
+        self.blocks.stage_executed(&mut batch, &executed, receipts);
+        let head = Arc::new(Head::new(executed));
+        // Buffered: the block is durable already, and a state lost to a power failure is computed again from it.
+        let publish = || drop(self.head.send_replace(head.clone()));
+        self.state.commit(batch, delta, Durability::Buffered, publish)?;
+        Ok(head)
+    }
+
+    /// What follows from an executed block in memory: the pool shrinks, counters move, subscribers hear of it.
+    fn settle(&self, block: &Block, head: &Head, receipts: &[Receipt], delta: &StateDelta) {
+        let mut mined: Vec<B256> = receipts.iter().map(|receipt| receipt.tx).collect();
+        mined.extend(head.executed.skipped.iter().map(|skip| B256::from(skip.hash)));
+        let nonces: Vec<(Address, u64)> =
+            delta.accounts.iter().map(|(a, d)| (*a, d.info.as_ref().map_or(0, |info| info.nonce))).collect();
+        self.pool.prune(head.height(), &mined, &nonces, head.next_base_fee);
+        let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+        let metrics = &self.node.metrics;
+        metrics.add(Counter::BlocksCommitted, 1);
+        metrics.add(Counter::TxsExecuted, count(receipts.len()));
+        metrics.add(Counter::GasUsed, head.executed.header.gas_used);
+        metrics.set(Gauge::Height, i64::try_from(head.height()).unwrap_or(i64::MAX));
+        self.report_pool();
+        self.node.bus.publish(BlockFinalised {
+            height: head.height(),
+            hash: head.executed.hash,
+            block: block.id(),
+            time_ms: head.executed.time_ms,
+            transactions: receipts.len(),
+        });
+    }
+
+    fn report_pool(&self) {
+        let (txs, bytes) = self.pool.size();
+        self.node.metrics.set(Gauge::MempoolTxs, i64::try_from(txs).unwrap_or(i64::MAX));
+        self.node.metrics.set(Gauge::MempoolBytes, i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+
+    fn beacon_of(&self, block: &Block, parent: &Head) -> Result<B256, StoreError> {
+        let header = &block.header;
+        let height = header.height;
+        let failed = |reason: String| StoreError::Execution { height, reason };
+        let member = self.spec.committee.by_account(&header.proposer);
+        let member = member.ok_or_else(|| failed(format!("proposer {} is not in the committee", header.proposer)))?;
+        beacon::verify(&member.vrf_key, &header.vrf, header.chain_id, height, &parent.executed.beacon)
+            .map_err(|e| failed(e.to_string()))
+    }
+
+    /// Valid transactions of a block with their positions in it, and those that are not: they are skipped, as everywhere.
+    fn decode(&self, block: &Block) -> (Vec<VerifiedTx>, Vec<u32>, Vec<SkippedTx>) {
+        let (mut txs, mut positions, mut skipped) = (Vec::new(), Vec::new(), Vec::new());
+        for (index, (raw, verified)) in (0u32..).zip(block.txs.iter().zip(self.verify_all(&block.txs))) {
+            match verified {
+                Ok(tx) => {
+                    txs.push(VerifiedTx::clone(&tx));
+                    positions.push(index);
+                }
+                Err(e) => {
+                    let hash = alloy_primitives::keccak256(raw).0;
+                    skipped.push(SkippedTx { index, hash, reason: e.to_string() });
+                }
+            }
+        }
+        (txs, positions, skipped)
+    }
+
+    /// Surroundings of a block after `parent`.
+    pub(super) fn env(&self, parent: &Head, height: Height, time_ms: u64, beacon: B256, proposer: Address) -> BlockEnv {
+        BlockEnv {
+            chain_id: self.spec.chain_id,
+            height,
+            time_ms,
+            beacon,
+            proposer,
+            parent_hash: parent.executed.hash,
+            base_fee: parent.next_base_fee,
+            gas_limit: BLOCK_GAS_LIMIT,
+            params: self.spec.params.clone(),
+        }
+    }
+}
+
+/// The committee as genesis records it: a whole token of stake is one unit of power.
+fn committee_of(genesis: &Genesis) -> Result<Committee, StoreError> {
+    let member = |v: &GenesisValidator| ValidatorInfo {
+        account: v.account,
+        consensus_key: v.consensus_key,
+        vrf_key: v.vrf_key,
+        network_key: v.network_key,
+        power: u64::try_from(v.stake.0 / Amount::tokens(1).0).unwrap_or(u64::MAX),
+    };
+    Ok(Committee::new(genesis.validators.iter().map(member).collect())?)
+}
+
+/// Makes sure that the database holds this chain: writes genesis into a fresh one, refuses another chain's.
+fn establish(
+    blocks: &BlockStore,
+    state: &StateStore,
+    spec: &ChainSpec,
+    first: &ExecutedBlock,
+    delta: &StateDelta,
+) -> Result<(), StoreError> {
+    if let Some(found) = blocks.genesis()? {
+        return match found.hash == spec.genesis.0 {
+            true => Ok(()),
+            false => Err(StoreError::ForeignGenesis { found: B256::from(found.hash), expected: spec.genesis }),
+        };
+    }
+    let mut batch = Batch::new();
+    blocks.stage_genesis(&mut batch, &GenesisRecord { hash: spec.genesis.0, chain_id: spec.chain_id });
+    blocks.stage_executed(&mut batch, first, &[]);
+    state.commit(batch, delta, Durability::Synced, || ())
+}

@@ -1,0 +1,343 @@
+//! The pool's data structure: one lane of nonces per sender, bounded, evicting the cheapest tail.
+//!
+//! Owns order, bounds, replacement and eviction. Must not know state, signatures, gossip or clocks. Invariants: at most one
+//! transaction per sender and nonce; no lane holds a nonce below the sender's next; totals never exceed [`Limits`]; only the
+//! last transaction of a lane is ever evicted, so that no lane gets a hole by eviction.
+
+use super::PoolError;
+use crate::{
+    ledger::tx::VerifiedTx,
+    types::{Address, B256, Height},
+};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap},
+    sync::Arc,
+};
+
+/// A replacement must raise both fees by this many percent.
+const REPLACEMENT_BUMP_PERCENT: u128 = 10;
+
+/// Bounds of a pool.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Transactions in total.
+    pub txs: usize,
+    /// Bytes of envelopes in total.
+    pub bytes: usize,
+    /// Transactions of one sender.
+    pub sender_txs: usize,
+    /// Bytes of one sender's envelopes.
+    pub sender_bytes: usize,
+    /// How far a nonce may lie ahead of the sender's next.
+    pub nonce_ahead: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { txs: 16_384, bytes: 128 << 20, sender_txs: 256, sender_bytes: 32 << 20, nonce_ahead: 256 }
+    }
+}
+
+/// A transaction in the pool.
+#[derive(Clone)]
+pub struct Pooled {
+    /// The transaction.
+    pub tx: Arc<VerifiedTx>,
+    /// Arrival number: among equal tips the earlier goes first.
+    seq: u64,
+    /// Height at which it arrived.
+    pub since: Height,
+    /// Whether it was handed in here, rather than heard of.
+    pub local: bool,
+}
+
+#[derive(Default)]
+struct Lane {
+    /// Next nonce of the sender in the newest state.
+    next: u64,
+    txs: BTreeMap<u64, Pooled>,
+    bytes: usize,
+}
+
+impl Lane {
+    fn tail_fee(&self) -> Option<u128> {
+        self.txs.last_key_value().map(|(_, pooled)| pooled.tx.max_fee())
+    }
+}
+
+/// All lanes.
+pub struct Lanes {
+    limits: Limits,
+    lanes: BTreeMap<Address, Lane>,
+    by_hash: HashMap<B256, (Address, u64)>,
+    /// Fee cap of each lane's last transaction, cheapest first: what eviction takes.
+    tails: BTreeSet<(u128, Address)>,
+    bytes: usize,
+    arrivals: u64,
+}
+
+impl Lanes {
+    /// Without transactions.
+    pub fn new(limits: Limits) -> Self {
+        Self { limits, lanes: BTreeMap::new(), by_hash: HashMap::new(), tails: BTreeSet::new(), bytes: 0, arrivals: 0 }
+    }
+
+    /// Number of transactions.
+    pub fn len(&self) -> usize {
+        self.by_hash.len()
+    }
+
+    /// Bytes of their envelopes.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// A transaction by hash.
+    pub fn get(&self, hash: &B256) -> Option<&Pooled> {
+        let (sender, nonce) = self.by_hash.get(hash)?;
+        self.lanes.get(sender)?.txs.get(nonce)
+    }
+
+    /// The nonce after `sender`'s unbroken run of waiting transactions, which starts at `next`.
+    pub fn next_nonce(&self, sender: &Address, next: u64) -> u64 {
+        let Some(lane) = self.lanes.get(sender) else { return next };
+        let mut nonce = next;
+        while lane.txs.contains_key(&nonce) {
+            nonce += 1;
+        }
+        nonce
+    }
+
+    /// Takes `tx` in, given the sender's `next` nonce. Returns what it replaced.
+    pub fn insert(
+        &mut self,
+        tx: Arc<VerifiedTx>,
+        next: u64,
+        since: Height,
+        local: bool,
+    ) -> Result<Option<B256>, PoolError> {
+        let (sender, nonce, hash) = (tx.sender, tx.nonce, tx.hash);
+        if self.by_hash.contains_key(&hash) {
+            return Err(PoolError::Known(hash));
+        }
+        if nonce < next {
+            return Err(PoolError::Replayed { nonce, next });
+        }
+        if nonce - next >= self.limits.nonce_ahead {
+            return Err(PoolError::NonceAhead { nonce, next, max: self.limits.nonce_ahead });
+        }
+        let replaced = self.replaceable(&tx)?;
+        self.fits_sender(&tx, replaced.as_ref())?;
+        let victims = self.victims(&tx, replaced.as_ref())?;
+        for (sender, nonce) in victims {
+            self.remove(&sender, nonce);
+        }
+        if replaced.is_some() {
+            self.remove(&sender, nonce);
+        }
+        self.advance(&sender, next);
+        self.arrivals += 1;
+        let pooled = Pooled { tx, seq: self.arrivals, since, local };
+        self.link(pooled, next);
+        Ok(replaced.map(|old| old.tx.hash))
+    }
+
+    /// Removes transactions of a committed block and lowers every touched lane to its sender's new nonce.
+    pub fn prune<'a>(&mut self, mined: impl Iterator<Item = &'a B256>, nonces: impl Iterator<Item = (Address, u64)>) {
+        for hash in mined {
+            if let Some((sender, nonce)) = self.by_hash.get(hash).copied() {
+                self.remove(&sender, nonce);
+            }
+        }
+        for (sender, next) in nonces {
+            self.advance(&sender, next);
+        }
+    }
+
+    /// Removes what arrived before `height`.
+    pub fn expire(&mut self, height: Height) {
+        let old = |(sender, lane): (&Address, &Lane)| -> Vec<(Address, u64)> {
+            let stale = lane.txs.iter().filter(|(_, pooled)| pooled.since < height);
+            stale.map(|(nonce, _)| (*sender, *nonce)).collect()
+        };
+        let stale: Vec<_> = self.lanes.iter().flat_map(old).collect();
+        for (sender, nonce) in stale {
+            self.remove(&sender, nonce);
+        }
+    }
+
+    /// Whether a block at `base_fee` could hold a transaction of `sender`.
+    pub fn is_ready(&self, sender: &Address, base_fee: u64) -> bool {
+        self.lanes.get(sender).is_some_and(|lane| ready_head(lane, base_fee).is_some())
+    }
+
+    /// Whether a block at `base_fee` could hold any transaction.
+    pub fn any_ready(&self, base_fee: u64) -> bool {
+        self.lanes.values().any(|lane| ready_head(lane, base_fee).is_some())
+    }
+
+    /// Transactions for a block at `base_fee`: best tip first, each sender's in nonce order, within the bounds given.
+    pub fn batch(&self, base_fee: u64, max_txs: usize, max_bytes: usize, max_gas: u64) -> Vec<Arc<VerifiedTx>> {
+        let mut heads: BinaryHeap<_> = self.lanes.values().filter_map(|lane| rank(lane, lane.next, base_fee)).collect();
+        let (mut batch, mut bytes, mut gas) = (Vec::new(), 0, 0u64);
+        while let Some((_, _, sender, nonce)) = heads.pop() {
+            let Some(lane) = self.lanes.get(&sender) else { continue };
+            let Some(pooled) = lane.txs.get(&nonce) else { continue };
+            let (size, limit) = (pooled.tx.raw.len(), pooled.tx.gas_limit());
+            if bytes + size > max_bytes || gas.saturating_add(limit) > max_gas {
+                continue;
+            }
+            (bytes, gas) = (bytes + size, gas + limit);
+            batch.push(pooled.tx.clone());
+            if batch.len() == max_txs {
+                break;
+            }
+            heads.extend(rank(lane, nonce + 1, base_fee));
+        }
+        batch
+    }
+
+    /// Transactions handed in here that are still waiting since before `height`.
+    pub fn local_before(&self, height: Height, max: usize) -> Vec<Arc<VerifiedTx>> {
+        let waiting = self.lanes.values().flat_map(|lane| lane.txs.values());
+        waiting.filter(|p| p.local && p.since < height).take(max).map(|p| p.tx.clone()).collect()
+    }
+
+    /// The transaction `tx` would replace, if it bids enough more.
+    fn replaceable(&self, tx: &VerifiedTx) -> Result<Option<Pooled>, PoolError> {
+        let Some(old) = self.lanes.get(&tx.sender).and_then(|lane| lane.txs.get(&tx.nonce)) else { return Ok(None) };
+        let required = |fee: u128| (fee.saturating_mul(100 + REPLACEMENT_BUMP_PERCENT)).div_ceil(100);
+        let (fee, tip) = (required(old.tx.max_fee()), required(old.tx.max_priority_fee()));
+        if tx.max_fee() < fee || tx.max_priority_fee() < tip {
+            return Err(PoolError::Underpriced { nonce: tx.nonce, fee, tip });
+        }
+        Ok(Some(old.clone()))
+    }
+
+    fn fits_sender(&self, tx: &VerifiedTx, replaced: Option<&Pooled>) -> Result<(), PoolError> {
+        let full = |what, max| Err(PoolError::SenderFull { sender: tx.sender, what, max });
+        let (txs, bytes) = self.lanes.get(&tx.sender).map_or((0, 0), |lane| (lane.txs.len(), lane.bytes));
+        if replaced.is_none() && txs >= self.limits.sender_txs {
+            return full("transactions", self.limits.sender_txs);
+        }
+        let freed = replaced.map_or(0, |old| old.tx.raw.len());
+        if bytes - freed + tx.raw.len() > self.limits.sender_bytes {
+            return full("bytes", self.limits.sender_bytes);
+        }
+        Ok(())
+    }
+
+    /// The cheapest tails that must go for `tx` to fit; refused if one of them bids as much, or is the sender's own.
+    fn victims(&self, tx: &VerifiedTx, replaced: Option<&Pooled>) -> Result<Vec<(Address, u64)>, PoolError> {
+        let freed = replaced.map_or(0, |old| old.tx.raw.len());
+        let mut bytes = self.bytes - freed + tx.raw.len();
+        let mut count = self.len() - usize::from(replaced.is_some()) + 1;
+        let mut victims = Vec::new();
+        let mut tails = self.tails.iter().filter(|(_, sender)| *sender != tx.sender).copied().peekable();
+        // Lanes that lost their tail already, with the next one to go.
+        let mut opened: BTreeSet<(u128, Address, u64)> = BTreeSet::new();
+        while bytes > self.limits.bytes || count > self.limits.txs {
+            let from_opened = opened.first().copied();
+            let from_tails = tails.peek().copied();
+            let take_opened = match (from_opened, from_tails) {
+                (Some((a, ..)), Some((b, _))) => a <= b,
+                (Some(_), None) => true,
+                _ => false,
+            };
+            let (fee, sender, nonce) = if take_opened {
+                opened.pop_first().expect("its first element was just seen")
+            } else {
+                let (fee, sender) = tails.next().ok_or_else(|| self.full(u128::MAX))?;
+                (fee, sender, self.last_nonce(&sender))
+            };
+            if fee >= tx.max_fee() {
+                return Err(self.full(fee));
+            }
+            let lane = &self.lanes[&sender];
+            bytes -= lane.txs[&nonce].tx.raw.len();
+            count -= 1;
+            victims.push((sender, nonce));
+            opened.extend(lane.txs.range(..nonce).next_back().map(|(n, p)| (p.tx.max_fee(), sender, *n)));
+        }
+        Ok(victims)
+    }
+
+    fn full(&self, fee: u128) -> PoolError {
+        PoolError::Full { txs: self.len(), bytes: self.bytes, fee }
+    }
+
+    fn last_nonce(&self, sender: &Address) -> u64 {
+        let lane = self.lanes.get(sender).and_then(|lane| lane.txs.last_key_value());
+        lane.map(|(nonce, _)| *nonce).expect("a lane with a tail has a last transaction")
+    }
+
+    /// Sets the next nonce of a lane and drops what lies below it.
+    fn advance(&mut self, sender: &Address, next: u64) {
+        let Some(lane) = self.lanes.get_mut(sender) else { return };
+        lane.next = next;
+        let stale: Vec<u64> = lane.txs.range(..next).map(|(nonce, _)| *nonce).collect();
+        for nonce in stale {
+            self.remove(sender, nonce);
+        }
+    }
+
+    fn link(&mut self, pooled: Pooled, next: u64) {
+        let (sender, nonce, hash, size) = (pooled.tx.sender, pooled.tx.nonce, pooled.tx.hash, pooled.tx.raw.len());
+        let lane = self.lanes.entry(sender).or_insert_with(|| Lane { next, ..Lane::default() });
+        if let Some(fee) = lane.tail_fee() {
+            self.tails.remove(&(fee, sender));
+        }
+        lane.txs.insert(nonce, pooled);
+        lane.bytes += size;
+        self.bytes += size;
+        self.tails.extend(lane.tail_fee().map(|fee| (fee, sender)));
+        self.by_hash.insert(hash, (sender, nonce));
+    }
+
+    fn remove(&mut self, sender: &Address, nonce: u64) {
+        let Some(lane) = self.lanes.get_mut(sender) else { return };
+        if let Some(fee) = lane.tail_fee() {
+            self.tails.remove(&(fee, *sender));
+        }
+        if let Some(pooled) = lane.txs.remove(&nonce) {
+            lane.bytes -= pooled.tx.raw.len();
+            self.bytes -= pooled.tx.raw.len();
+            self.by_hash.remove(&pooled.tx.hash);
+        }
+        match lane.tail_fee() {
+            Some(fee) => drop(self.tails.insert((fee, *sender))),
+            None => drop(self.lanes.remove(sender)),
+        }
+    }
+
+    /// Checks every invariant; used by property tests.
+    #[cfg(test)]
+    pub(super) fn check(&self) {
+        let count: usize = self.lanes.values().map(|lane| lane.txs.len()).sum();
+        let bytes: usize = self.lanes.values().flat_map(|l| l.txs.values()).map(|p| p.tx.raw.len()).sum();
+        assert_eq!((count, bytes), (self.by_hash.len(), self.bytes));
+        assert!(count <= self.limits.txs && bytes <= self.limits.bytes);
+        let tails: BTreeSet<_> = self.lanes.iter().map(|(s, l)| (l.tail_fee().unwrap(), *s)).collect();
+        assert_eq!(tails, self.tails);
+        for (sender, lane) in &self.lanes {
+            assert!(lane.txs.len() <= self.limits.sender_txs && lane.bytes <= self.limits.sender_bytes);
+            assert!(lane.txs.keys().all(|nonce| *nonce >= lane.next));
+            assert!(lane.txs.iter().all(|(n, p)| p.tx.sender == *sender && p.tx.nonce == *n));
+        }
+    }
+}
+
+fn ready_head(lane: &Lane, base_fee: u64) -> Option<&Pooled> {
+    lane.txs.get(&lane.next).filter(|pooled| pooled.tx.max_fee() >= u128::from(base_fee))
+}
+
+type Rank = (u128, Reverse<u64>, Address, u64);
+
+/// Place of a lane's transaction in the race for a block, if it can pay `base_fee`.
+fn rank(lane: &Lane, nonce: u64, base_fee: u64) -> Option<Rank> {
+    let pooled = lane.txs.get(&nonce)?;
+    let above = pooled.tx.max_fee().checked_sub(u128::from(base_fee))?;
+    let tip = above.min(pooled.tx.max_priority_fee());
+    Some((tip, Reverse(pooled.seq), pooled.tx.sender, nonce))
+}

@@ -1,0 +1,179 @@
+//! The memory pool: transactions that are not yet in a block.
+//!
+//! Owns admission, the memo of verified signatures, order, bounds and gossip of transactions. Must not know blocks.
+//! Invariants: every transaction held was verified once and paid for by its sender's balance at admission; memory is bounded.
+
+mod gossip;
+mod lanes;
+mod memo;
+#[cfg(test)]
+mod tests;
+
+pub use gossip::{TOPIC_TX, spawn_gossip};
+pub use lanes::Limits;
+pub use memo::SignatureMemo;
+
+use crate::{
+    ledger::{
+        state::{StateError, StateView},
+        tx::{TxError, VerifiedTx},
+    },
+    types::{Address, B256, ChainId, Height, U256},
+};
+use lanes::Lanes;
+use parking_lot::Mutex;
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// Blocks after which a transaction that never became executable is dropped.
+const MAX_AGE_BLOCKS: Height = 4_096;
+/// How often the age is checked, in blocks.
+const EXPIRY_INTERVAL_BLOCKS: Height = 64;
+/// Smallest fee cap admitted: the lowest base fee the chain can reach.
+pub const FEE_FLOOR: u128 = 7;
+
+/// Why a transaction was not admitted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PoolError {
+    /// Not a valid transaction of this chain.
+    #[error(transparent)]
+    Invalid(#[from] TxError),
+    /// It is here already.
+    #[error("transaction {0} is already known")]
+    Known(B256),
+    /// Its nonce was used.
+    #[error("replayed transaction: nonce {nonce} is used, next is {next}")]
+    Replayed { nonce: u64, next: u64 },
+    /// Its nonce lies too far ahead.
+    #[error("nonce {nonce} is too far ahead: next is {next}, at most {max} may wait")]
+    NonceAhead { nonce: u64, next: u64, max: u64 },
+    /// Another transaction with this nonce waits, and the bid is too low to replace it.
+    #[error("replacement of nonce {nonce} is underpriced: it needs a fee cap of {fee} and a tip of {tip}")]
+    Underpriced { nonce: u64, fee: u128, tip: u128 },
+    /// One sender has too much waiting.
+    #[error("sender {sender} has too many {what} waiting, the limit is {max}")]
+    SenderFull { sender: Address, what: &'static str, max: usize },
+    /// Everything that waits bids more.
+    #[error("the pool is full with {txs} transactions of {bytes} B, a fee cap above {fee} is needed")]
+    Full { txs: usize, bytes: usize, fee: u128 },
+    /// The sender cannot pay.
+    #[error("insufficient funds: account {sender} has {balance}, the transaction may cost {cost}")]
+    Funds { sender: Address, balance: U256, cost: U256 },
+    /// A fee no block will ever accept.
+    #[error("fee cap {fee} is below the floor of {floor}")]
+    FeeTooLow { fee: u128, floor: u128 },
+    /// State could not be read.
+    #[error("state cannot be read: {0}")]
+    State(String),
+}
+
+impl From<StateError> for PoolError {
+    fn from(e: StateError) -> Self {
+        Self::State(e.to_string())
+    }
+}
+
+/// Transactions waiting for a block.
+pub struct Mempool {
+    chain_id: ChainId,
+    memo: SignatureMemo,
+    lanes: Mutex<Lanes>,
+    ready: watch::Sender<bool>,
+    base_fee: Mutex<u64>,
+}
+
+impl Mempool {
+    /// An empty pool for one chain.
+    pub fn new(chain_id: ChainId, limits: Limits) -> Self {
+        Self {
+            chain_id,
+            memo: SignatureMemo::new(chain_id),
+            lanes: Mutex::new(Lanes::new(limits)),
+            ready: watch::Sender::new(false),
+            base_fee: Mutex::new(0),
+        }
+    }
+
+    /// The chain whose transactions it takes.
+    pub fn chain_id(&self) -> ChainId {
+        self.chain_id
+    }
+
+    /// The memo of verified transactions, for checking proposed blocks.
+    pub fn memo(&self) -> &SignatureMemo {
+        &self.memo
+    }
+
+    /// Verifies and admits an envelope. `local` transactions are announced until they are mined. Takes up to a millisecond.
+    pub fn admit(
+        &self,
+        raw: &[u8],
+        state: &dyn StateView,
+        height: Height,
+        local: bool,
+    ) -> Result<Arc<VerifiedTx>, PoolError> {
+        let tx = self.memo.verify(raw)?;
+        if tx.max_fee() < FEE_FLOOR {
+            return Err(PoolError::FeeTooLow { fee: tx.max_fee(), floor: FEE_FLOOR });
+        }
+        // State is read under the lock: a block that lands in between prunes after this insertion, never before it.
+        let mut lanes = self.lanes.lock();
+        let (next, balance) = state.account(&tx.sender)?.map_or((0, U256::ZERO), |info| (info.nonce, info.balance));
+        if tx.nonce < next {
+            return Err(PoolError::Replayed { nonce: tx.nonce, next });
+        }
+        let cost = tx.max_cost();
+        if cost > balance {
+            return Err(PoolError::Funds { sender: tx.sender, balance, cost });
+        }
+        lanes.insert(tx.clone(), next, height, local)?;
+        if lanes.is_ready(&tx.sender, *self.base_fee.lock()) {
+            self.ready.send_replace(true);
+        }
+        Ok(tx)
+    }
+
+    /// Drops what a block mined or made stale, given the new nonces of the accounts it touched and the next base fee.
+    pub fn prune(&self, height: Height, mined: &[B256], nonces: &[(Address, u64)], base_fee: u64) {
+        *self.base_fee.lock() = base_fee;
+        let mut lanes = self.lanes.lock();
+        lanes.prune(mined.iter(), nonces.iter().copied());
+        if height % EXPIRY_INTERVAL_BLOCKS == 0 {
+            lanes.expire(height.saturating_sub(MAX_AGE_BLOCKS));
+        }
+        let ready = lanes.any_ready(base_fee);
+        self.ready.send_replace(ready);
+    }
+
+    /// Transactions for the next block: best tip first, each sender's in nonce order, within the bounds.
+    pub fn pending(&self, base_fee: u64, max_txs: usize, max_bytes: usize, max_gas: u64) -> Vec<Arc<VerifiedTx>> {
+        self.lanes.lock().batch(base_fee, max_txs, max_bytes, max_gas)
+    }
+
+    /// Resolves when the next block could hold a transaction.
+    pub async fn wait_ready(&self) {
+        // An error would mean that the sender is gone, which `self` owns.
+        let _ = self.ready.subscribe().wait_for(|ready| *ready).await;
+    }
+
+    /// A waiting transaction.
+    pub fn get(&self, hash: &B256) -> Option<Arc<VerifiedTx>> {
+        self.lanes.lock().get(hash).map(|pooled| pooled.tx.clone())
+    }
+
+    /// The nonce `sender` should use next, given its `next` in state.
+    pub fn next_nonce(&self, sender: &Address, next: u64) -> u64 {
+        self.lanes.lock().next_nonce(sender, next)
+    }
+
+    /// Number of waiting transactions and their bytes.
+    pub fn size(&self) -> (usize, usize) {
+        let lanes = self.lanes.lock();
+        (lanes.len(), lanes.bytes())
+    }
+
+    /// Transactions handed in here that still wait since before `height`.
+    pub fn local_before(&self, height: Height, max: usize) -> Vec<Arc<VerifiedTx>> {
+        self.lanes.lock().local_before(height, max)
+    }
+}
