@@ -7,15 +7,19 @@
 pub mod beacon;
 mod certificate;
 mod committee;
+pub mod context;
 mod error;
 #[cfg(test)]
 mod golden;
 mod header;
+pub mod messages;
 pub mod rotation;
 pub mod sign_bytes;
 mod wire;
 
 pub use certificate::Certificate;
+#[cfg(test)]
+pub(crate) use committee::tests::committee_of;
 pub use committee::{COMMITTEE_MAX_MEMBERS, Committee, ValidatorInfo};
 pub use error::ConsensusError;
 pub use header::{BLOCK_MAX_TXS, Block, HEADER_MAX_BYTES, Header};
