@@ -5,5 +5,20 @@
 //! a validator never signs two different votes for one height, round and step, restarts included.
 
 mod app;
+mod codec;
+mod driver;
+mod hub;
+mod links;
+mod network_actor;
+mod outbox;
+mod pace;
+mod proposal_log;
+mod proposals;
+mod signing;
+mod start;
+mod sync;
+#[cfg(test)]
+mod tests;
 
 pub use app::{Application, Tip};
+pub use start::{BftConfig, BftHandle, Misbehaviour, start};
