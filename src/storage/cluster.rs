@@ -417,6 +417,7 @@ impl Cluster {
 pub fn quick_limits() -> UploadLimits {
     UploadLimits {
         slow_floor: Duration::from_millis(100),
+        stuck_floor: Duration::from_millis(300),
         patience: Duration::from_millis(400),
         ..UploadLimits::default()
     }

@@ -225,7 +225,9 @@ impl FragmentIndex {
                 _ => missing.push(position),
             }
         }
-        self.kv.write(batch, Durability::Buffered)?;
+        if !batch.ops.is_empty() {
+            self.kv.write(batch, Durability::Buffered)?;
+        }
         Ok(missing)
     }
 

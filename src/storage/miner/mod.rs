@@ -57,6 +57,8 @@ pub struct MinerConfig {
     pub declaration: Declaration,
     /// Bytes a second the background verification reads at most.
     pub scrub_bytes_per_second: u64,
+    /// Rest before the first verification, so that a start is not slowed down.
+    pub scrub_delay: Duration,
     /// Rest between two verifications of everything.
     pub scrub_pause: Duration,
 }
@@ -64,7 +66,12 @@ pub struct MinerConfig {
 impl MinerConfig {
     /// The usual pace of verification for a declaration.
     pub fn new(declaration: Declaration) -> Self {
-        Self { declaration, scrub_bytes_per_second: 16 << 20, scrub_pause: Duration::from_secs(6 * 3600) }
+        Self {
+            declaration,
+            scrub_bytes_per_second: 8 << 20,
+            scrub_delay: Duration::from_secs(300),
+            scrub_pause: Duration::from_secs(6 * 3_600),
+        }
     }
 }
 

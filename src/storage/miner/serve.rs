@@ -24,7 +24,7 @@ use tokio::{
 /// Streams served at once.
 const STREAMS_MAX: usize = 128;
 /// Streams of one peer served at once.
-const STREAMS_PER_PEER_MAX: usize = 2;
+const STREAMS_PER_PEER_MAX: usize = 4;
 /// Requests of one stream worked on at once.
 const STREAM_MAX_REQUESTS: usize = 4;
 /// Requests with or for a payload worked on at once, over all streams: 256 MiB of fragments.

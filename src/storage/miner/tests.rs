@@ -125,8 +125,9 @@ async fn scrub_finds_damage_reports_it_and_drops_the_copy() {
     cluster.settled().await;
     let (miner, id) = (cluster.miner(call.holders[0]), call.manifest.segments[0].fragments[0]);
     miner.store.memory.damage(id);
-    let config = MinerConfig { scrub_bytes_per_second: u64::MAX, ..MinerConfig::new(declaration(1 << 30)) };
-    // A second set of workers on the same store, at once instead of in six hours.
+    let usual = MinerConfig::new(declaration(1 << 30));
+    let config = MinerConfig { scrub_bytes_per_second: u64::MAX, scrub_delay: Duration::ZERO, ..usual };
+    // A second set of workers on the same store, at work at once.
     upkeep::start(&miner.service.inner, &config);
     until("the damaged copy is dropped", || !miner.store.index().holds(id).unwrap()).await;
     let workers = miner.node.workers.list();

@@ -57,6 +57,7 @@ impl Inner {
 
     async fn scrub_forever(&self, config: &MinerConfig) -> Result<(), FragmentError> {
         let worker = self.node.workers.register("scrub");
+        sleep(config.scrub_delay).await;
         loop {
             self.scrub(config, &worker).await?;
             worker.idle();

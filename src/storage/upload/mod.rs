@@ -90,6 +90,8 @@ pub struct UploadLimits {
     pub slow_floor: Duration,
     /// A miner is slow when it takes so many times longer than most others.
     pub slow_factor: u32,
+    /// A miner that nobody can replace is given up no sooner than this, and not before four times what makes it slow.
+    pub stuck_floor: Duration,
     /// How long a failing miner is tried again when nobody can take over.
     pub patience: Duration,
 }
@@ -101,6 +103,7 @@ impl Default for UploadLimits {
             receipt_deadline: Duration::from_secs(30),
             slow_floor: Duration::from_secs(4),
             slow_factor: 4,
+            stuck_floor: Duration::from_secs(20),
             patience: Duration::from_secs(15),
         }
     }

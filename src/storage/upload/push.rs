@@ -4,11 +4,12 @@
 //! the reason why that cannot be.
 
 use super::{
-    UploadError, Uploader,
+    UploadError, UploadLimits, Uploader,
     columns::{Columns, Seat},
 };
 use crate::{
     ledger::manifest::SegmentEntry,
+    network::PeerId,
     runtime::{Counter, Timer},
     storage::{link::DataError, slicer::EncodedSegment, wire::Refusal},
     types::{
@@ -28,6 +29,9 @@ use tokio::{
 const QUORUM: usize = FRAGMENTS - DATA_FRAGMENTS;
 /// Pause before a failing miner that nobody can replace is tried again.
 const RETRY_PAUSE: Duration = Duration::from_millis(300);
+
+/// A slow miner that nobody can replace is waited for so many times longer.
+const STUCK_FACTOR: u32 = 4;
 
 /// When an attempt is too slow: not known until most others are done.
 type Allowance = watch::Receiver<Option<Duration>>;
@@ -76,7 +80,7 @@ impl Uploader {
                     Ok(()) => return Ok(()),
                     Err(error) => error,
                 },
-                slow = too_slow(columns, allowance.clone(), seat.holder.peer) => {
+                slow = too_slow(columns, &self.limits, allowance.clone(), seat.holder.peer) => {
                     self.data.reset(seat.holder.peer);
                     slow
                 }
@@ -127,15 +131,16 @@ fn may_pass(failure: &DataError) -> bool {
     }
 }
 
-/// Resolves when this attempt takes much longer than most others did and somebody could take over.
-async fn too_slow(columns: &Columns, mut allowance: Allowance, peer: crate::network::PeerId) -> DataError {
+/// Resolves when this attempt takes much longer than most others did: at once if somebody could take over, later if not.
+async fn too_slow(columns: &Columns, limits: &UploadLimits, mut allowance: Allowance, peer: PeerId) -> DataError {
     let start = Instant::now();
     let allowed = match allowance.wait_for(Option::is_some).await.map(|allowed| *allowed) {
         Ok(Some(allowed)) => allowed,
         _ => return std::future::pending().await,
     };
+    let stuck = limits.stuck_floor.max(allowed * STUCK_FACTOR);
     sleep_until(start + allowed).await;
-    while !columns.has_spare() {
+    while !columns.has_spare() && start.elapsed() < stuck {
         // Slow is better than nobody.
         sleep(allowed).await;
     }

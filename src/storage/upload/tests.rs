@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     storage::{
-        cluster::{Cluster, Fault, holders, quick_limits, sample},
+        cluster::{Cluster, Fault, holders, sample},
         fragments::FragmentStore,
     },
     types::params::FRAGMENT_MAX_BYTES,
@@ -110,6 +110,16 @@ async fn without_a_successor_a_failing_miner_ends_the_upload_with_its_name() {
     assert!(error.ends_with("0 B are free, 256 B are needed"), "{error}");
 }
 
+#[tokio::test]
+async fn an_upload_ends_even_if_a_miner_that_nobody_can_replace_says_nothing() {
+    let cluster = Cluster::new(12).await;
+    cluster.miners[7].set(Fault::Hangs);
+    let error = cluster.try_put(&mut cluster.upload_of(None), &b"abc"[..]).await.unwrap_err().to_string();
+    assert!(error.contains("miner miner 7 (0x") && error.contains("did not answer within"), "{error}");
+    cluster.miners[7].set(Fault::None);
+    cluster.put(b"abc").await;
+}
+
 /// Input that runs `between` after its first segment was acknowledged.
 fn in_two_parts<'a>(
     first: &'a [u8],
@@ -197,8 +207,7 @@ async fn an_upload_that_outlives_its_beacon_is_placed_again() {
 
 #[tokio::test]
 async fn memory_is_bounded_by_the_pool_whatever_the_size() {
-    let cluster =
-        Cluster::with_limits(12, UploadLimits { slow_floor: Duration::from_secs(60), ..quick_limits() }).await;
+    let cluster = Cluster::with_limits(12, UploadLimits::default()).await;
     cluster.miners.iter().for_each(|miner| miner.set(Fault::Forgets));
     let len = 6 * 32 * MIB as u64;
     let mut upload = cluster.upload_of(Some(len));
