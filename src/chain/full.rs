@@ -23,7 +23,7 @@ use crate::{
         state::{StateDelta, StateView},
         tx::{TxError, VerifiedTx},
     },
-    runtime::{Counter, Gauge, Node, Timer},
+    runtime::{Counter, Gauge, Node, Timer, Worker},
     types::{Address, Amount, B256, BlockId, ChainId, Height, Params, params::BLOCK_GAS_LIMIT},
 };
 use parking_lot::Mutex;
@@ -54,6 +54,7 @@ pub struct FullChain {
     pool: Mempool,
     commitment: Mutex<StateTrie>,
     head: watch::Sender<Arc<Head>>,
+    worker: Worker,
 }
 
 impl FullChain {
@@ -88,7 +89,8 @@ impl FullChain {
         let pool = Mempool::new(spec.chain_id, Limits::default());
         let head = watch::Sender::new(Arc::new(Head::new(newest)));
         let commitment = Mutex::new(commitment);
-        let chain = Arc::new(Self { node: node.clone(), spec, blocks, state, pool, commitment, head });
+        let (node, worker) = (node.clone(), node.workers.register("executor"));
+        let chain = Arc::new(Self { node, spec, blocks, state, pool, commitment, head, worker });
         chain.recover()?;
         chain.pool.prune(chain.head().height(), &[], &[], chain.head().next_base_fee);
         Ok(chain)
@@ -155,7 +157,17 @@ impl FullChain {
         if height != tip + 1 {
             return Err(StoreError::OutOfOrder { found: height, tip });
         }
-        self.execute(block)
+        self.worked(block)
+    }
+
+    fn worked(&self, block: &Block) -> Result<Arc<Head>, StoreError> {
+        self.worker.busy(format!("block {}", block.header.height));
+        let executed = self.execute(block);
+        match &executed {
+            Ok(_) => self.worker.idle(),
+            Err(e) => self.worker.error(e),
+        }
+        executed
     }
 
     /// The last look before a block becomes history: its certificate names it and two thirds signed.
@@ -172,7 +184,7 @@ impl FullChain {
         for height in self.head().height() + 1..=decided {
             let block = self.blocks.block(height)?.ok_or(StoreError::Missing { what: "block", height })?;
             tracing::info!(height, "executing a block that was decided before the node stopped");
-            self.execute(&block)?;
+            self.worked(&block)?;
         }
         Ok(())
     }
@@ -229,7 +241,9 @@ impl FullChain {
         mined.extend(head.executed.skipped.iter().map(|skip| B256::from(skip.hash)));
         let nonces: Vec<(Address, u64)> =
             delta.accounts.iter().map(|(a, d)| (*a, d.info.as_ref().map_or(0, |info| info.nonce))).collect();
-        self.pool.prune(head.height(), &mined, &nonces, head.next_base_fee);
+        for handed_in in self.pool.prune(head.height(), &mined, &nonces, head.next_base_fee) {
+            self.node.metrics.observe(Timer::Finality, handed_in.elapsed());
+        }
         let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
         let metrics = &self.node.metrics;
         metrics.add(Counter::BlocksCommitted, 1);

@@ -270,13 +270,16 @@ async fn cess_methods() {
     assert_eq!(served.get("cess_filesOf", json!([SINK])).await, json!([]));
     assert_eq!(served.refusal("cess_filesOf", json!([SINK, 0, 5_000])).await.0, -32005);
     assert_eq!(served.get("cess_peers", json!([])).await, json!([]));
-    assert_eq!(served.get("cess_workers", json!([])).await, json!([]));
+    assert_eq!(served.get("cess_workers", json!([])).await[0]["name"], "executor");
     let validators = served.get("cess_validators", json!([])).await;
     assert_eq!(
         (&validators[0]["account"], &validators[0]["power"]),
         (&json!(served.fixture.keys.address()), &json!(1_000))
     );
-    assert!(served.get("cess_metrics", json!([])).await.as_str().unwrap().contains("cess_height"));
+    served.submit(&served.fixture.native(0, 1)).await;
+    served.fixture.seal();
+    let metrics = served.get("cess_metrics", json!([])).await;
+    assert!(metrics.as_str().unwrap().contains("cess_finality_seconds_count{node=\"test\"} 1"), "{metrics}");
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap},
     sync::Arc,
+    time::Instant,
 };
 
 /// A replacement must raise both fees by this many percent.
@@ -48,8 +49,8 @@ pub struct Pooled {
     seq: u64,
     /// Height at which it arrived.
     pub since: Height,
-    /// Whether it was handed in here, rather than heard of.
-    pub local: bool,
+    /// When it was handed in here; `None` if it was heard of.
+    pub handed_in: Option<Instant>,
 }
 
 #[derive(Default)]
@@ -115,7 +116,7 @@ impl Lanes {
         tx: Arc<VerifiedTx>,
         next: u64,
         since: Height,
-        local: bool,
+        handed_in: Option<Instant>,
     ) -> Result<Option<B256>, PoolError> {
         let (sender, nonce, hash) = (tx.sender, tx.nonce, tx.hash);
         if self.by_hash.contains_key(&hash) {
@@ -138,21 +139,23 @@ impl Lanes {
         }
         self.advance(&sender, next);
         self.arrivals += 1;
-        let pooled = Pooled { tx, seq: self.arrivals, since, local };
+        let pooled = Pooled { tx, seq: self.arrivals, since, handed_in };
         self.link(pooled, next);
         Ok(replaced.map(|old| old.tx.hash))
     }
 
-    /// Removes transactions of a committed block and lowers every touched lane to its sender's new nonce.
-    pub fn prune<'a>(&mut self, mined: impl Iterator<Item = &'a B256>, nonces: impl Iterator<Item = (Address, u64)>) {
+    /// Removes transactions of a committed block and moves every touched lane to its sender's new nonce. Returns what was mined.
+    pub fn prune(&mut self, mined: &[B256], nonces: &[(Address, u64)]) -> Vec<Pooled> {
+        let mut found = Vec::new();
         for hash in mined {
             if let Some((sender, nonce)) = self.by_hash.get(hash).copied() {
-                self.remove(&sender, nonce);
+                found.extend(self.remove(&sender, nonce));
             }
         }
         for (sender, next) in nonces {
-            self.advance(&sender, next);
+            self.advance(sender, *next);
         }
+        found
     }
 
     /// Removes what arrived before `height`.
@@ -201,7 +204,7 @@ impl Lanes {
     /// Transactions handed in here that are still waiting since before `height`.
     pub fn local_before(&self, height: Height, max: usize) -> Vec<Arc<VerifiedTx>> {
         let waiting = self.lanes.values().flat_map(|lane| lane.txs.values());
-        waiting.filter(|p| p.local && p.since < height).take(max).map(|p| p.tx.clone()).collect()
+        waiting.filter(|p| p.handed_in.is_some() && p.since < height).take(max).map(|p| p.tx.clone()).collect()
     }
 
     /// The transaction `tx` would replace, if it bids enough more.
@@ -295,12 +298,13 @@ impl Lanes {
         self.by_hash.insert(hash, (sender, nonce));
     }
 
-    fn remove(&mut self, sender: &Address, nonce: u64) {
-        let Some(lane) = self.lanes.get_mut(sender) else { return };
+    fn remove(&mut self, sender: &Address, nonce: u64) -> Option<Pooled> {
+        let lane = self.lanes.get_mut(sender)?;
         if let Some(fee) = lane.tail_fee() {
             self.tails.remove(&(fee, *sender));
         }
-        if let Some(pooled) = lane.txs.remove(&nonce) {
+        let removed = lane.txs.remove(&nonce);
+        if let Some(pooled) = &removed {
             lane.bytes -= pooled.tx.raw.len();
             self.bytes -= pooled.tx.raw.len();
             self.by_hash.remove(&pooled.tx.hash);
@@ -309,6 +313,7 @@ impl Lanes {
             Some(fee) => drop(self.tails.insert((fee, *sender))),
             None => drop(self.lanes.remove(sender)),
         }
+        removed
     }
 
     /// Checks every invariant; used by property tests.

@@ -22,7 +22,7 @@ use crate::{
 };
 use lanes::Lanes;
 use parking_lot::Mutex;
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 use tokio::sync::watch;
 
 /// Blocks after which a transaction that never became executable is dropped.
@@ -126,7 +126,7 @@ impl Mempool {
         if cost > balance {
             return Err(PoolError::Funds { sender: tx.sender, balance, cost });
         }
-        lanes.insert(tx.clone(), next, height, local)?;
+        lanes.insert(tx.clone(), next, height, local.then(Instant::now))?;
         if lanes.is_ready(&tx.sender, *self.base_fee.lock()) {
             self.ready.send_replace(true);
         }
@@ -134,15 +134,17 @@ impl Mempool {
     }
 
     /// Drops what a block mined or made stale, given the new nonces of the accounts it touched and the next base fee.
-    pub fn prune(&self, height: Height, mined: &[B256], nonces: &[(Address, u64)], base_fee: u64) {
+    /// Returns when the mined ones among those handed in here were.
+    pub fn prune(&self, height: Height, mined: &[B256], nonces: &[(Address, u64)], base_fee: u64) -> Vec<Instant> {
         *self.base_fee.lock() = base_fee;
         let mut lanes = self.lanes.lock();
-        lanes.prune(mined.iter(), nonces.iter().copied());
+        let found = lanes.prune(mined, nonces);
         if height % EXPIRY_INTERVAL_BLOCKS == 0 {
             lanes.expire(height.saturating_sub(MAX_AGE_BLOCKS));
         }
         let ready = lanes.any_ready(base_fee);
         self.ready.send_replace(ready);
+        found.iter().filter_map(|pooled| pooled.handed_in).collect()
     }
 
     /// Transactions for the next block: best tip first, each sender's in nonce order, within the bounds.

@@ -81,12 +81,12 @@ proptest! {
                 Step::Insert { who, ahead, fee, tip, size } => {
                     let first = next.get(&who).copied().unwrap_or_default();
                     // Refusals are part of the game; the invariants below must hold after each.
-                    let _ = lanes.insert(tx(who, first + ahead, fee, tip.min(fee), size), first, height, false);
+                    let _ = lanes.insert(tx(who, first + ahead, fee, tip.min(fee), size), first, height, None);
                 }
                 Step::Mine { who, count } => {
                     let first = next.entry(who).or_default();
                     *first += count;
-                    lanes.prune([].iter(), [(sender(who), *first)].into_iter());
+                    lanes.prune(&[], &[(sender(who), *first)]);
                 }
                 Step::Expire => lanes.expire(height.saturating_sub(10)),
             }
@@ -116,7 +116,7 @@ fn block_bounds_are_respected() {
     let mut lanes = Lanes::new(Limits::default());
     for who in 0..4 {
         for nonce in 0..3 {
-            lanes.insert(tx(who, nonce, 100, 5 + u64::from(who), 1_000), 0, 1, false).unwrap();
+            lanes.insert(tx(who, nonce, 100, 5 + u64::from(who), 1_000), 0, 1, None).unwrap();
         }
     }
     assert_eq!(lanes.batch(0, 5, usize::MAX, u64::MAX).len(), 5);
@@ -131,12 +131,12 @@ fn block_bounds_are_respected() {
 fn replacement_needs_ten_percent_more_of_both_fees() {
     let mut lanes = Lanes::new(Limits::default());
     let first = tx(0, 0, 100, 10, 0);
-    lanes.insert(first.clone(), 0, 1, false).unwrap();
-    assert_eq!(lanes.insert(first.clone(), 0, 1, false), Err(PoolError::Known(first.hash)));
+    lanes.insert(first.clone(), 0, 1, None).unwrap();
+    assert_eq!(lanes.insert(first.clone(), 0, 1, None), Err(PoolError::Known(first.hash)));
     let low = Err(PoolError::Underpriced { nonce: 0, fee: 110, tip: 11 });
-    assert_eq!(lanes.insert(tx(0, 0, 109, 20, 0), 0, 1, false), low);
-    assert_eq!(lanes.insert(tx(0, 0, 200, 10, 0), 0, 1, false), low);
-    assert_eq!(lanes.insert(tx(0, 0, 110, 11, 0), 0, 1, false), Ok(Some(first.hash)));
+    assert_eq!(lanes.insert(tx(0, 0, 109, 20, 0), 0, 1, None), low);
+    assert_eq!(lanes.insert(tx(0, 0, 200, 10, 0), 0, 1, None), low);
+    assert_eq!(lanes.insert(tx(0, 0, 110, 11, 0), 0, 1, None), Ok(Some(first.hash)));
     assert_eq!(lanes.len(), 1);
     lanes.check();
 }
@@ -144,19 +144,19 @@ fn replacement_needs_ten_percent_more_of_both_fees() {
 #[test]
 fn a_full_pool_gives_up_its_cheapest_tail_only_for_more() {
     let mut lanes = Lanes::new(Limits { txs: 3, ..Limits::default() });
-    lanes.insert(tx(0, 0, 50, 0, 0), 0, 1, false).unwrap();
-    lanes.insert(tx(0, 1, 20, 0, 0), 0, 1, false).unwrap();
-    lanes.insert(tx(1, 0, 30, 0, 0), 0, 1, false).unwrap();
-    assert!(matches!(lanes.insert(tx(2, 0, 20, 0, 0), 0, 1, false), Err(PoolError::Full { txs: 3, fee: 20, .. })));
-    lanes.insert(tx(2, 0, 25, 0, 0), 0, 1, false).unwrap();
+    lanes.insert(tx(0, 0, 50, 0, 0), 0, 1, None).unwrap();
+    lanes.insert(tx(0, 1, 20, 0, 0), 0, 1, None).unwrap();
+    lanes.insert(tx(1, 0, 30, 0, 0), 0, 1, None).unwrap();
+    assert!(matches!(lanes.insert(tx(2, 0, 20, 0, 0), 0, 1, None), Err(PoolError::Full { txs: 3, fee: 20, .. })));
+    lanes.insert(tx(2, 0, 25, 0, 0), 0, 1, None).unwrap();
     assert_eq!(lanes.next_nonce(&sender(0), 0), 1);
     lanes.check();
     // Twenty-five is the cheapest now, then thirty, then fifty: a very large newcomer takes as many as it needs.
     let mut bytes = Lanes::new(Limits { bytes: 2_000, ..Limits::default() });
     for who in 0..3 {
-        bytes.insert(tx(who, 0, 20 + u64::from(who), 0, 300), 0, 1, false).unwrap();
+        bytes.insert(tx(who, 0, 20 + u64::from(who), 0, 300), 0, 1, None).unwrap();
     }
-    bytes.insert(tx(3, 0, 40, 0, 1_200), 0, 1, false).unwrap();
+    bytes.insert(tx(3, 0, 40, 0, 1_200), 0, 1, None).unwrap();
     bytes.check();
     assert_eq!(bytes.len(), 2);
     assert!(bytes.is_ready(&sender(2), 0) && bytes.is_ready(&sender(3), 0));
@@ -166,11 +166,11 @@ fn a_full_pool_gives_up_its_cheapest_tail_only_for_more() {
 fn senders_are_bounded() {
     let mut lanes = Lanes::new(small());
     for nonce in 0..5 {
-        lanes.insert(tx(0, nonce, 20, 0, 0), 0, 1, false).unwrap();
+        lanes.insert(tx(0, nonce, 20, 0, 0), 0, 1, None).unwrap();
     }
-    let full = lanes.insert(tx(0, 5, 20, 0, 0), 0, 1, false);
+    let full = lanes.insert(tx(0, 5, 20, 0, 0), 0, 1, None);
     assert!(matches!(full, Err(PoolError::SenderFull { what: "transactions", max: 5, .. })));
-    let wide = lanes.insert(tx(1, 0, 20, 0, 4_000), 0, 1, false);
+    let wide = lanes.insert(tx(1, 0, 20, 0, 4_000), 0, 1, None);
     assert!(matches!(wide, Err(PoolError::SenderFull { what: "bytes", max: 4_000, .. })));
     lanes.check();
 }
@@ -201,7 +201,7 @@ async fn readiness_follows_the_pool() {
     let head = pool.admit(&raw_of(0, 0, 100, 1, 0, CHAIN), &state, 1, false).unwrap();
     pool.wait_ready().await;
     assert_eq!(pool.next_nonce(&sender(0), 0), 2);
-    pool.prune(2, &[head.hash], &[(sender(0), 1)], 7);
+    assert!(pool.prune(2, &[head.hash], &[(sender(0), 1)], 7).is_empty(), "it was heard of, not handed in");
     assert!(waiting(&pool));
     pool.prune(3, &[], &[], 101);
     assert!(!waiting(&pool), "the base fee is above every bid");
