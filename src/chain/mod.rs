@@ -17,6 +17,9 @@ mod golden;
 mod head;
 mod local;
 mod mempool;
+mod node;
+#[cfg(test)]
+mod node_tests;
 mod read_cache;
 mod records;
 mod state_store;
@@ -31,7 +34,8 @@ pub use error::StoreError;
 pub use full::{ChainSpec, FullChain};
 pub use head::Head;
 pub use local::LocalChain;
-pub use mempool::{Limits, Mempool, PoolError, TOPIC_TX, spawn_gossip};
+pub use mempool::{Limits, Mempool, PoolError, TOPIC_TX};
+pub use node::{ChainConfig, ChainNode, ChainNodeError};
 pub use records::{ExecutedBlock, SkippedTx};
 
 use crate::types::{B256, BlockId, Height};

@@ -1,0 +1,165 @@
+//! Whole chains on an in-memory network: consensus, execution, gossip and the tunnel together.
+
+use super::{
+    bft::BftConfig,
+    tests::{CHAIN, FEE, native_key},
+    *,
+};
+use crate::{
+    client::{ChainClient, RemoteChain, TunnelTransport},
+    crypto::{NodeKeys, native_address},
+    kv::MemoryKv,
+    ledger::{
+        genesis::{Genesis, GenesisAccount, GenesisValidator},
+        native::NativeTx,
+    },
+    network::{MemoryHub, MemoryNetwork, Network, peer_id_of},
+    runtime::{CpuPool, Node},
+    types::{Address, Amount, Profile, U256},
+};
+use alloy_primitives::Bytes;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use tempfile::TempDir;
+
+/// Longest any story here may take.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Validators and followers of one chain.
+struct Town {
+    hub: Arc<MemoryHub>,
+    genesis: Genesis,
+    pool: CpuPool,
+    dir: TempDir,
+}
+
+struct Resident {
+    node: Node,
+    kv: Arc<MemoryKv>,
+    net: Arc<MemoryNetwork>,
+    chain: ChainNode,
+}
+
+fn keys(i: u8) -> NodeKeys {
+    NodeKeys::derive(&[i + 1; 32])
+}
+
+fn validator(i: u8) -> GenesisValidator {
+    let keys = keys(i);
+    GenesisValidator {
+        account: keys.address(),
+        consensus_key: keys.consensus.public(),
+        vrf_key: keys.vrf.public(),
+        network_key: keys.network.public(),
+        stake: Amount::tokens(1_000),
+    }
+}
+
+impl Town {
+    fn new(validators: u8) -> Self {
+        let rich = GenesisAccount { balance: Amount::tokens(1_000), ..GenesisAccount::default() };
+        let genesis = Genesis {
+            chain_id: CHAIN,
+            profile: Profile::Dev,
+            time_ms: 1_700_000_000_000,
+            extra_data: Bytes::new(),
+            alloc: BTreeMap::from([(native_address(&native_key().public()), rich)]),
+            validators: (0..validators).map(validator).collect(),
+        };
+        Self { hub: MemoryHub::new(1), genesis, pool: CpuPool::new("town", 2), dir: TempDir::new().unwrap() }
+    }
+
+    async fn start(&self, i: u8, kv: Arc<MemoryKv>, peers: &[&Resident]) -> Resident {
+        let (keys, node) = (keys(i), Node::new(&format!("n{i}"), self.pool.clone()));
+        let net = self.hub.join(peer_id_of(&keys.network.public()).unwrap());
+        for peer in peers {
+            net.dial(peer.net.listen_addrs().remove(0)).await.unwrap();
+        }
+        let config = ChainConfig { wal_dir: self.dir.path().join(format!("n{i}")), bft: BftConfig::default() };
+        let chain = ChainNode::start(&node, kv.clone(), net.clone(), &keys, &self.genesis, config).await.unwrap();
+        Resident { node, kv, net, chain }
+    }
+}
+
+fn transfer(nonce: u64, to: Address) -> Bytes {
+    let tx = NativeTx {
+        chain_id: CHAIN,
+        nonce,
+        max_priority_fee: 1,
+        max_fee: u64::try_from(FEE).unwrap(),
+        gas_limit: 21_000,
+        key: native_key().public(),
+        to,
+        value: U256::from(1),
+        data: Bytes::new(),
+    };
+    tx.sign(&native_key())
+}
+
+async fn above(client: &dyn ChainClient, height: u64) {
+    let status = client.wait_above(height, DEADLINE).await.unwrap();
+    assert!(status.height > height, "block {} was not reached", height + 1);
+}
+
+async fn mined(client: &dyn ChainClient, tx: crate::types::B256) {
+    let story = async {
+        let mut height = 0;
+        while client.outcome(tx).await.unwrap().is_none() {
+            height = client.wait_above(height, DEADLINE).await.unwrap().height;
+        }
+    };
+    tokio::time::timeout(DEADLINE, story).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_validator_serves_a_home_node_through_the_tunnel() {
+    let town = Town::new(1);
+    let validator = town.start(0, Arc::new(MemoryKv::new()), &[]).await;
+    let home = town.hub.join(peer_id_of(&keys(9).network.public()).unwrap());
+    home.dial(validator.net.listen_addrs().remove(0)).await.unwrap();
+    let remote = RemoteChain::new(Arc::new(TunnelTransport::new(home, vec![validator.net.local_peer()])));
+    let to = Address::repeat_byte(9);
+    let tx = remote.submit(transfer(0, to)).await.unwrap();
+    mined(&remote, tx).await;
+    assert_eq!(remote.balance(to).await.unwrap(), U256::from(1));
+    assert_eq!(remote.status().await.unwrap().genesis, validator.chain.client.chain().spec().genesis);
+    let replayed = remote.submit(transfer(0, Address::ZERO)).await.unwrap_err();
+    assert_eq!(replayed.to_string(), "replayed transaction: nonce 0 is used, next is 1");
+    assert!(validator.chain.bft.is_validator());
+    validator.node.tasks.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn four_validators_agree_and_a_killed_one_catches_up() {
+    let town = Town::new(4);
+    let mut residents: Vec<Resident> = Vec::new();
+    for i in 0..4 {
+        let peers: Vec<&Resident> = residents.iter().collect();
+        let resident = town.start(i, Arc::new(MemoryKv::new()), &peers).await;
+        residents.push(resident);
+    }
+    let to = Address::repeat_byte(9);
+    let first = residents[0].chain.client.submit(transfer(0, to)).await.unwrap();
+    for resident in &residents {
+        mined(resident.chain.client.as_ref(), first).await;
+    }
+    let killed = residents.pop().unwrap();
+    killed.node.kill.pull("killed by the test");
+    town.hub.crash(killed.net.local_peer());
+    killed.node.tasks.shutdown().await;
+    let reached = residents[0].chain.client.status().await.unwrap().height;
+    let second = residents[1].chain.client.submit(transfer(1, to)).await.unwrap();
+    mined(residents[2].chain.client.as_ref(), second).await;
+    above(residents[0].chain.client.as_ref(), reached + 1).await;
+    let peers: Vec<&Resident> = residents.iter().collect();
+    let back = town.start(3, Arc::new(killed.kv.reopen()), &peers).await;
+    mined(back.chain.client.as_ref(), second).await;
+    let height = back.chain.client.status().await.unwrap().height;
+    above(residents[0].chain.client.as_ref(), height - 1).await;
+    let hash = |resident: &Resident| resident.chain.client.chain().blocks().executed(height).unwrap().unwrap().hash;
+    assert_eq!(hash(&back), hash(&residents[0]));
+    residents.push(back);
+    for resident in &residents {
+        assert_eq!(resident.chain.client.balance(to).await.unwrap(), U256::from(2));
+        resident.node.tasks.shutdown().await;
+    }
+}
