@@ -405,7 +405,7 @@ impl HasEncodedLen<Response<BftContext>> for EngineCodec {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::Address;
+    use crate::{codec::golden, types::Address};
     use proptest::prelude::*;
 
     fn account(byte: u8) -> Account {
@@ -467,6 +467,56 @@ mod tests {
         round_trip(response);
     }
 
+    fn part(bytes: Vec<u8>) -> ProposalPart {
+        ProposalPart {
+            height: 7,
+            round: 3,
+            pol_round: Some(1),
+            proposer: account(1),
+            block: BlockId([2; 32]),
+            index: 0,
+            count: 1,
+            bytes: bytes.into(),
+        }
+    }
+
+    #[test]
+    fn bytes_are_golden() {
+        golden::check(&Message::Part(part(vec![1, 2, 3])));
+        golden::check(&Progress { tip: 9, first: 1, settled: true, nonce: 5 });
+        golden::check(&SyncRequest { start: 3, end: 9 });
+        let certificate = Certificate {
+            height: 3,
+            round: 0,
+            block: BlockId([5; 32]),
+            signatures: vec![(account(1).0, signature(1))],
+        };
+        golden::check(&SyncResponse { start: 3, blocks: vec![SyncBlock { block: vec![1, 2], certificate }] });
+        let (proposer, block) = (account(4), BlockId([1; 32]));
+        golden::check(&WalValue { height: 3, round: Some(1), valid_round: None, proposer, block, valid: true });
+    }
+
+    #[test]
+    fn kinds_of_messages_keep_their_numbers() {
+        let vote = Vote { kind: VoteKind::Prevote, height: 4, round: 2, block: NilOrVal::Nil, voter: account(1) };
+        let proposal = Proposal { height: 4, round: 2, pol_round: None, block: BlockId([7; 32]), proposer: account(1) };
+        let polka = Polka { height: 1, round: 0, block: BlockId([7; 32]), signatures: vec![] };
+        let proof = RoundProof { height: 1, round: 0, precommits: true, votes: vec![] };
+        let messages = [
+            Message::Vote(vote, signature(1)),
+            Message::Proposal(proposal, signature(1)),
+            Message::Part(part(vec![])),
+            Message::Polka(polka),
+            Message::Round(proof),
+            Message::Status(Progress { tip: 1, first: 1, settled: false, nonce: 0 }),
+        ];
+        for (number, message) in (0u8..).zip(messages) {
+            let bytes = message.encode();
+            assert_eq!(bytes[..2], [1, number]);
+            assert_eq!(codec::decode(&bytes), Ok(message));
+        }
+    }
+
     #[test]
     fn round_certificates_round_trip() {
         let votes = vec![
@@ -488,16 +538,8 @@ mod tests {
 
     #[test]
     fn the_largest_part_fits() {
-        let part = ProposalPart {
-            height: u64::MAX,
-            round: u32::MAX,
-            pol_round: Some(u32::MAX),
-            proposer: account(1),
-            block: BlockId([1; 32]),
-            index: 0,
-            count: 1,
-            bytes: vec![1; PART_MAX_BYTES].into(),
-        };
+        let mut part = part(vec![1; PART_MAX_BYTES]);
+        (part.height, part.round, part.pol_round) = (u64::MAX, u32::MAX, Some(u32::MAX));
         let message = Message::Part(part);
         assert_eq!(codec::decode::<Message>(&message.encode()), Ok(message));
     }

@@ -169,6 +169,11 @@ mod tests {
         Stored { round, pol_round: None, proposer: Account(Address::ZERO), block: Block { header, txs } }
     }
 
+    #[test]
+    fn bytes_are_golden() {
+        codec::golden::check(&stored(2, 1, 3));
+    }
+
     #[tokio::test]
     async fn keeps_the_newest_height_and_survives_a_torn_tail() {
         let dir = tempfile::tempdir().unwrap();

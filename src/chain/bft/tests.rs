@@ -268,16 +268,28 @@ async fn four_validators_and_a_follower_agree() {
 }
 
 #[tokio::test]
+async fn a_lone_validator_decides() {
+    let mut cluster = Cluster::new(1, 1, |_, _| {});
+    cluster.all_up().await;
+    cluster.reached(&[0, 1], 5).await;
+    cluster.kill(0).await;
+    cluster.up(0).await;
+    let height = cluster.chains[0].height();
+    cluster.reached(&[0, 1], height + 3).await;
+    cluster.check_agreement();
+}
+
+#[tokio::test]
 async fn three_go_on_and_the_fourth_catches_up() {
     let mut cluster = Cluster::new(4, 0, |_, chain| chain.interval = Duration::from_millis(20));
     cluster.all_up().await;
     cluster.reached(&[0, 1, 2, 3], 3).await;
     cluster.stop(1).await;
     let stopped = cluster.chains[1].height();
-    cluster.reached(&[0, 2, 3], stopped + 30).await;
+    cluster.reached(&[0, 2, 3], stopped + 20).await;
     assert_eq!(cluster.chains[1].height(), stopped);
     cluster.up(1).await;
-    let caught_up = cluster.chains[0].height() + 10;
+    let caught_up = cluster.chains[0].height() + 5;
     cluster.reached(&[0, 1, 2, 3], caught_up).await;
     cluster.check_agreement();
     // It takes part again.
@@ -358,16 +370,16 @@ async fn slow_and_lossy_links_only_delay() {
     let rule = LinkRule { latency: Duration::from_millis(3), loss_per_mille: 5, partitioned: false };
     cluster.net.set_default(rule);
     cluster.all_up().await;
-    cluster.reached(&[0, 1, 2, 3], 10).await;
+    cluster.reached(&[0, 1, 2, 3], 6).await;
     let lone = cluster.peer(3);
     let others: Vec<_> = (0..3).map(|i| cluster.peer(i)).collect();
     for other in &others {
         cluster.net.set_link(lone, *other, LinkRule { partitioned: true, ..rule });
     }
     let cut = cluster.chains[3].height();
-    cluster.reached(&[0, 1, 2], cut + 20).await;
+    cluster.reached(&[0, 1, 2], cut + 10).await;
     assert!(cluster.chains[3].height() <= cut + 1);
     cluster.net.clear_links();
-    cluster.reached(&[3], cut + 20).await;
+    cluster.reached(&[3], cut + 10).await;
     cluster.check_agreement();
 }
