@@ -416,9 +416,9 @@ impl Cluster {
 /// Limits for tests that provoke failures.
 pub fn quick_limits() -> UploadLimits {
     UploadLimits {
-        slow_floor: Duration::from_millis(100),
-        stuck_floor: Duration::from_millis(300),
-        patience: Duration::from_millis(400),
+        slow_floor: Duration::from_millis(300),
+        stuck_floor: Duration::from_millis(1_200),
+        patience: Duration::from_secs(1),
         ..UploadLimits::default()
     }
 }

@@ -88,7 +88,7 @@ async fn dead_full_and_hanging_miners_are_replaced() {
     cluster.miners[2].set(Fault::Hangs);
     // Every miner is ranked for every file; several files make it certain that the bad ones are asked.
     let mut replaced = 0;
-    for seed in 0..4 {
+    for seed in 0..2 {
         let bytes = sample(seed, 5_000);
         let call = cluster.put(&bytes).await;
         assert_eq!(holders(&call), FRAGMENTS);
