@@ -129,7 +129,7 @@ async fn one_validator_serves_a_home_node_through_the_tunnel() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn four_validators_agree_and_a_killed_one_catches_up() {
+async fn validators_agree_a_killed_one_catches_up_and_followers_submit() {
     let town = Town::new(4);
     let mut residents: Vec<Resident> = Vec::new();
     for i in 0..4 {
@@ -155,11 +155,20 @@ async fn four_validators_agree_and_a_killed_one_catches_up() {
     mined(back.chain.client.as_ref(), second).await;
     let height = back.chain.client.status().await.unwrap().height;
     above(residents[0].chain.client.as_ref(), height - 1).await;
+    // A follower's transaction reaches the committee by gossip.
+    let peers: Vec<&Resident> = residents.iter().collect();
+    let follower = town.start(4, Arc::new(MemoryKv::new()), &peers).await;
+    mined(follower.chain.client.as_ref(), second).await;
+    let third = follower.chain.client.submit(transfer(2, to)).await.unwrap();
+    mined(follower.chain.client.as_ref(), third).await;
+    mined(residents[0].chain.client.as_ref(), third).await;
+    assert!(!follower.chain.bft.is_validator());
     let hash = |resident: &Resident| resident.chain.client.chain().blocks().executed(height).unwrap().unwrap().hash;
     assert_eq!(hash(&back), hash(&residents[0]));
-    residents.push(back);
+    residents.extend([back, follower]);
     for resident in &residents {
-        assert_eq!(resident.chain.client.balance(to).await.unwrap(), U256::from(2));
+        mined(resident.chain.client.as_ref(), third).await;
+        assert_eq!(resident.chain.client.balance(to).await.unwrap(), U256::from(3));
         resident.node.tasks.shutdown().await;
     }
 }

@@ -86,7 +86,7 @@ impl StateStore {
     pub fn consistent<T, E>(&self, read: impl Fn(&dyn StateView) -> Result<T, E>) -> Result<T, E> {
         for _ in 0..OPTIMISTIC_READS {
             let version = self.version.load(Ordering::Acquire);
-            if version % 2 == 1 {
+            if !version.is_multiple_of(2) {
                 drop(self.gate.read());
                 continue;
             }
@@ -169,7 +169,7 @@ impl StateStore {
         }
         let loaded = load()?;
         let mut cache = self.cache.lock();
-        if version % 2 == 0 && self.version.load(Ordering::Acquire) == version {
+        if version.is_multiple_of(2) && self.version.load(Ordering::Acquire) == version {
             remember(&mut cache, loaded.clone());
         }
         Ok(loaded)

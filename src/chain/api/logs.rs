@@ -56,8 +56,9 @@ pub fn matching(chain: &FullChain, filter: &Filter, height: Height, found: &mut 
         return Ok(());
     }
     let receipts = chain.blocks().receipts(height).map_err(broken)?;
-    let matches = |log: &Log| filter.matches_address(log.address()) && filter.matches_topics(log.topics());
-    found.extend(placed_logs(&block, &receipts).filter(matches));
+    let wanted =
+        |log: &alloy_primitives::Log| filter.matches_address(log.address) && filter.matches_topics(log.topics());
+    found.extend(placed_logs(&block, &receipts, wanted));
     Ok(())
 }
 

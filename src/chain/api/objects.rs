@@ -115,8 +115,10 @@ impl Assembled {
     }
 
     /// Logs of a transaction by index, placed in the chain.
-    pub fn logs(&self, index: usize) -> Vec<Log> {
-        placed_logs(&self.block, &self.receipts).filter(|log| log.transaction_index == Some(wide(index))).collect()
+    fn logs(&self, index: usize) -> Vec<Log> {
+        let before: usize = self.receipts[..index].iter().map(|receipt| receipt.logs.len()).sum();
+        let place = |(log_index, log)| placed_log(&self.block, &self.receipts[index], wide(index), log_index, log);
+        (wide(before)..).zip(&self.receipts[index].logs).map(place).collect()
     }
 
     fn header(&self) -> Header {
@@ -130,11 +132,20 @@ pub fn header_object(block: &ExecutedBlock) -> Header {
     Header { hash: block.hash, inner: block.header.clone(), total_difficulty: None, size: None }
 }
 
-/// Every log of a block, placed in the chain.
-pub fn placed_logs<'a>(block: &'a ExecutedBlock, receipts: &'a [Receipt]) -> impl Iterator<Item = Log> + 'a {
-    let in_block =
-        (0u64..).zip(receipts).flat_map(|(at, receipt)| receipt.logs.iter().map(move |log| (at, receipt, log)));
-    (0u64..).zip(in_block).map(|(log_index, (at, receipt, log))| Log {
+/// Logs of a block that pass `wanted`, placed in the chain.
+pub fn placed_logs<'a>(
+    block: &'a ExecutedBlock,
+    receipts: &'a [Receipt],
+    wanted: impl Fn(&alloy_primitives::Log) -> bool + 'a,
+) -> impl Iterator<Item = Log> + 'a {
+    let of = |(at, receipt): (u64, &'a Receipt)| receipt.logs.iter().map(move |log| (at, receipt, log));
+    let numbered = (0u64..).zip((0u64..).zip(receipts).flat_map(of));
+    let found = numbered.filter(move |(_, (_, _, log))| wanted(log));
+    found.map(|(log_index, (at, receipt, log))| placed_log(block, receipt, at, log_index, log))
+}
+
+fn placed_log(block: &ExecutedBlock, receipt: &Receipt, at: u64, log_index: u64, log: &alloy_primitives::Log) -> Log {
+    Log {
         inner: log.clone(),
         block_hash: Some(block.hash),
         block_number: Some(block.height()),
@@ -143,7 +154,7 @@ pub fn placed_logs<'a>(block: &'a ExecutedBlock, receipts: &'a [Receipt]) -> imp
         transaction_index: Some(at),
         log_index: Some(log_index),
         removed: false,
-    })
+    }
 }
 
 /// A transaction that still waits.

@@ -139,7 +139,7 @@ impl Mempool {
         *self.base_fee.lock() = base_fee;
         let mut lanes = self.lanes.lock();
         let found = lanes.prune(mined, nonces);
-        if height % EXPIRY_INTERVAL_BLOCKS == 0 {
+        if height.is_multiple_of(EXPIRY_INTERVAL_BLOCKS) {
             lanes.expire(height.saturating_sub(MAX_AGE_BLOCKS));
         }
         let ready = lanes.any_ready(base_fee);
