@@ -3,8 +3,10 @@
 //! Owns the [`ChainClient`] port, its remote implementation, wallets and nonces, and the decoding of logs into events.
 //! Must not know node internals. Invariant: callers cannot tell a local from a remote chain.
 
+mod dev_accounts;
 mod events;
 mod follower;
+pub mod gateway;
 mod port;
 mod remote;
 pub mod revert;
@@ -12,6 +14,7 @@ mod serve;
 pub mod transport;
 mod wallet;
 
+pub use dev_accounts::{DevAccount, dev_accounts};
 pub use events::ChainEvent;
 pub use follower::{EventFollower, EventStep};
 pub use port::{ChainClient, ChainError, ChainStatus, EventBatch, FileRecord, MinerRecord, TxOutcome};

@@ -24,6 +24,7 @@ pub const TUNNEL_METHODS: &[&str] = &[
     "cess_beacon",
     "cess_manifest",
     "cess_outcome",
+    "cess_faucet",
     "eth_chainId",
     "eth_blockNumber",
     "eth_getBalance",
