@@ -1,3 +1,5 @@
-//! The `cess` binary.
+//! The `cess` binary: parses the command line and exits with its code.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    cess::cli::main()
+}

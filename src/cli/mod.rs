@@ -1,0 +1,135 @@
+//! The command line: one tree of commands, human or JSON output, exit codes.
+//!
+//! Owns words and layout on the terminal. Knows services only through the chain client, the gateway's HTTP interface and
+//! the localnet's control port. Invariants: exit code 0 done, 1 refused or failed, 2 wrong usage; with `--json` stdout holds
+//! exactly one document.
+
+mod accounts;
+mod bench;
+mod files;
+mod local;
+mod output;
+mod run;
+mod status;
+mod target;
+mod transfer;
+
+use clap::{Args, Parser, Subcommand};
+use output::Output;
+use std::{path::PathBuf, process::ExitCode};
+
+/// A decentralised storage cloud in one binary.
+#[derive(Debug, Parser)]
+#[command(name = "cess", version, about, propagate_version = true, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Options every command takes.
+#[derive(Debug, Clone, Args)]
+pub struct Global {
+    /// Node to talk to: a gateway's or an RPC node's URL. Default: the localnet in the default directory
+    #[arg(long, global = true, env = "CESS_URL", value_name = "URL")]
+    url: Option<String>,
+    /// Secret key that signs transactions, 0x-hex of an Ethereum account. Default on a localnet: its first account
+    #[arg(long, global = true, env = "CESS_KEY", value_name = "HEX", hide_env_values = true)]
+    key: Option<String>,
+    /// Print one JSON document on stdout, progress on stderr
+    #[arg(long, global = true)]
+    json: bool,
+    /// No progress bars and hints
+    #[arg(short, long, global = true)]
+    quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a whole network on this machine, or act on a running one
+    Localnet(local::LocalnetArgs),
+    /// Run one node
+    Run(run::RunArgs),
+    /// Store a file
+    Put(files::PutArgs),
+    /// Fetch a file
+    Get(files::GetArgs),
+    /// Show where a file's fragments are and how they are
+    Stat(files::StatArgs),
+    /// List files
+    Ls(files::LsArgs),
+    /// Give up ownership of a file; the last owner's call deletes it
+    Rm(files::RmArgs),
+    /// List accounts and balances
+    Accounts(accounts::AccountsArgs),
+    /// Send tokens
+    Send(accounts::SendArgs),
+    /// Show the state of the chain, the miners and the gateway
+    Status,
+    /// Show background workers
+    #[command(subcommand)]
+    Worker(status::WorkerCommand),
+    /// Measure the running network
+    #[command(subcommand)]
+    Bench(bench::BenchCommand),
+    /// Print config.example.toml: every setting with its default and meaning
+    Config,
+}
+
+/// Parses the arguments, runs the command and returns the process's exit code.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let usage = error.use_stderr();
+            // Printing fails only when the terminal is gone, and then nobody reads it.
+            let _ = error.print();
+            return ExitCode::from(if usage { 2 } else { 0 });
+        }
+    };
+    let output = Output::new(cli.global.json, cli.global.quiet);
+    match dispatch(cli, &output) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            output.error(&error);
+            ExitCode::from(if error.is::<Usage>() { 2 } else { 1 })
+        }
+    }
+}
+
+/// Marks an error of the caller's words rather than of the work.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Usage(pub String);
+
+fn dispatch(cli: Cli, output: &Output) -> anyhow::Result<()> {
+    let global = &cli.global;
+    match cli.command {
+        Command::Localnet(args) => local::run(args, output),
+        Command::Run(args) => run::run(args, output),
+        Command::Config => output.text(&crate::config::Config::example_toml()),
+        Command::Put(args) => block_on(files::put(&args, global, output)).map(drop),
+        Command::Get(args) => block_on(files::get(&args, global, output)),
+        Command::Stat(args) => block_on(files::stat(args, global, output)),
+        Command::Ls(args) => block_on(files::ls(args, global, output)),
+        Command::Rm(args) => block_on(files::rm(args, global, output)),
+        Command::Accounts(args) => block_on(accounts::list(args, global, output)),
+        Command::Send(args) => block_on(accounts::send(args, global, output)),
+        Command::Bench(command) => block_on(bench::run(command, global, output)),
+        Command::Status => block_on(status::status(global, output)),
+        Command::Worker(command) => block_on(status::worker(command, global, output)),
+    }
+}
+
+fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?.block_on(work)
+}
+
+/// `~/.cess`, where localnets and nodes live unless told otherwise.
+fn home_dir() -> PathBuf {
+    std::env::var_os("CESS_HOME").map(PathBuf::from).unwrap_or_else(|| {
+        let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_else(|| PathBuf::from("."));
+        home.join(".cess")
+    })
+}

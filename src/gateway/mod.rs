@@ -1,0 +1,14 @@
+//! Wire protocols through which users reach their files. HTTP for now.
+//!
+//! Owns requests, answers, ranges and upload handles. Must not know how files are dispersed (that is `storage`) or how the
+//! chain works (that is behind the chain client). Invariants: memory is bounded by a few segments per request; an offset that
+//! was reported survives a restart of the gateway; a refusal names the object and the bound.
+
+mod files;
+mod range;
+mod reply;
+mod rpc;
+mod server;
+mod uploads;
+
+pub use server::{Gateway, GatewayConfig, GatewayHandle};

@@ -1,0 +1,93 @@
+//! Writes a plan out as node directories: settings, seeds and the genesis they share.
+
+use super::{LocalnetError, NodePlan, Plan};
+use crate::{
+    client::dev_accounts,
+    config::{CONFIG_FILE, Config, Flags},
+    ledger::genesis::{Genesis, GenesisAccount, GenesisValidator},
+    roles::{SEED_FILE, write_seed},
+    types::{Amount, ByteCount, Params, Profile, Role},
+};
+use std::{collections::BTreeMap, fs, path::Path};
+
+/// Tokens of each well-known account and of each node.
+pub const DEV_BALANCE_TOKENS: u64 = 1_000_000;
+/// Database cache of one node: many share the machine.
+const NODE_CACHE: ByteCount = ByteCount::mib(16);
+/// Name of the genesis document in each validator's directory.
+const GENESIS_FILE: &str = "genesis.json";
+
+/// Writes what is missing; existing seeds and genesis documents are never touched.
+pub fn materialise(plan: &Plan, dir: &Path) -> Result<(), LocalnetError> {
+    let genesis = serde_json::to_string_pretty(&genesis(plan)).map_err(|e| LocalnetError::file(dir, &e))?;
+    for node in &plan.nodes {
+        let own = node.dir(dir);
+        fs::create_dir_all(&own).map_err(|e| LocalnetError::file(&own, &e))?;
+        if !own.join(SEED_FILE).exists() {
+            write_seed(&own, &node.seed).map_err(|e| LocalnetError::file(&own, &e))?;
+        }
+        let path = own.join(GENESIS_FILE);
+        if node.role == Role::Consensus && !path.exists() {
+            fs::write(&path, &genesis).map_err(|e| LocalnetError::file(&path, &e))?;
+        }
+        let path = own.join(CONFIG_FILE);
+        let config = config(plan, node, &own)?;
+        fs::write(&path, config.to_toml()).map_err(|e| LocalnetError::file(&path, &e))?;
+    }
+    Ok(())
+}
+
+fn genesis(plan: &Plan) -> Genesis {
+    let params = Params::dev();
+    let balance = Amount::tokens(DEV_BALANCE_TOKENS);
+    let known = dev_accounts().into_iter().map(|account| account.address);
+    let funded = known.chain(plan.nodes.iter().map(|node| node.keys().address()));
+    let account = |address| (address, GenesisAccount { balance, ..GenesisAccount::default() });
+    let validator = |node: &NodePlan| {
+        let keys = node.keys();
+        GenesisValidator {
+            account: keys.address(),
+            consensus_key: keys.consensus.public(),
+            vrf_key: keys.vrf.public(),
+            network_key: keys.network.public(),
+            stake: params.validator_stake,
+        }
+    };
+    Genesis {
+        chain_id: plan.chain_id,
+        profile: Profile::Dev,
+        time_ms: plan.genesis_time_ms,
+        extra_data: Default::default(),
+        alloc: funded.map(account).collect::<BTreeMap<_, _>>(),
+        validators: plan.of(Role::Consensus).map(validator).collect(),
+    }
+}
+
+fn config(plan: &Plan, node: &NodePlan, dir: &Path) -> Result<Config, LocalnetError> {
+    // Validators know each other; everybody else knows the validators.
+    let bootstrap = plan.of(Role::Consensus).filter(|other| other.name != node.name).map(NodePlan::listen);
+    let http = format!("127.0.0.1:{}", node.http_port);
+    let mut flags = Flags {
+        name: Some(node.name.clone()),
+        dir: Some(dir.to_owned()),
+        roles: vec![node.role],
+        listen: vec![
+            format!("/ip4/127.0.0.1/tcp/{}", node.p2p_port),
+            format!("/ip4/127.0.0.1/udp/{}/quic-v1", node.p2p_port),
+        ],
+        bootstrap: bootstrap.collect(),
+        space: Some(ByteCount(plan.space)),
+        ..Flags::default()
+    };
+    match node.role {
+        Role::Gateway => {
+            flags.gateway_listen = Some(http);
+            flags.rpc_listen = Some(String::new());
+        }
+        Role::Consensus | Role::Storage => flags.rpc_listen = Some(http),
+    }
+    let failed = |e: &dyn std::fmt::Display| LocalnetError::file(dir, e);
+    let mut config = Config::load_from(None, [], &flags).map_err(|e| failed(&e))?;
+    config.node.cache = NODE_CACHE;
+    Ok(config)
+}

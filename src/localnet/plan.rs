@@ -1,0 +1,268 @@
+//! What a localnet consists of: names, seeds, ports and the genesis they share. Kept in its directory so that a stopped
+//! localnet continues as it was.
+
+use super::LocalnetError;
+use crate::{
+    crypto::NodeKeys,
+    runtime::NodeRng,
+    types::{Role, params::CHAIN_ID_LOCALNET},
+};
+use serde::{Deserialize, Serialize};
+use std::{
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+    path::{Path, PathBuf},
+};
+
+/// Name of the plan in the localnet's directory.
+pub const PLAN_FILE: &str = "localnet.json";
+/// Most nodes of one role.
+pub const NODES_MAX: usize = 64;
+/// Where the first validator's JSON-RPC listens unless told otherwise.
+pub const RPC_PORT: u16 = 8545;
+/// Where the first gateway listens unless told otherwise.
+pub const GATEWAY_PORT: u16 = 8580;
+
+/// What the user asked for.
+#[derive(Debug, Clone)]
+pub struct LocalnetOptions {
+    /// Directory of the localnet.
+    pub dir: PathBuf,
+    /// Number of validators.
+    pub validators: usize,
+    /// Number of storage miners.
+    pub storage: usize,
+    /// Number of gateways.
+    pub gateways: usize,
+    /// Each node its own OS process.
+    pub processes: bool,
+    /// Remove what is in the directory first.
+    pub fresh: bool,
+    /// Space each miner lends.
+    pub space: crate::types::ByteCount,
+    /// Port of the first validator's JSON-RPC; 0 takes a free one.
+    pub rpc_port: u16,
+    /// Port of the first gateway; 0 takes a free one.
+    pub gateway_port: u16,
+}
+
+/// A localnet on disk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// Format of this file.
+    pub version: u32,
+    /// Chain id.
+    pub chain_id: u64,
+    /// Time of the genesis block.
+    pub genesis_time_ms: u64,
+    /// Bytes each miner lends.
+    pub space: u64,
+    /// Its nodes: validators, then miners, then gateways.
+    pub nodes: Vec<NodePlan>,
+}
+
+/// A node on disk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodePlan {
+    /// Its name.
+    pub name: String,
+    /// Its role.
+    pub role: Role,
+    /// Seed of all its keys.
+    #[serde(with = "hex::serde")]
+    pub seed: [u8; 32],
+    /// Port of its network host.
+    pub p2p_port: u16,
+    /// Port of its JSON-RPC, or of its gateway.
+    pub http_port: u16,
+}
+
+const PLAN_VERSION: u32 = 1;
+
+impl Plan {
+    /// The plan in the directory, or a new one written there.
+    pub fn load_or_create(options: &LocalnetOptions, now_ms: u64, rng: &NodeRng) -> Result<Self, LocalnetError> {
+        check_counts(options)?;
+        let path = options.dir.join(PLAN_FILE);
+        if options.fresh && path.exists() {
+            remove_contents(&options.dir)?;
+        }
+        if path.exists() {
+            return Self::load(options, &path);
+        }
+        std::fs::create_dir_all(&options.dir).map_err(|e| LocalnetError::file(&options.dir, &e))?;
+        let plan = Self::create(options, now_ms, rng)?;
+        plan.save(&path)?;
+        Ok(plan)
+    }
+
+    fn load(options: &LocalnetOptions, path: &Path) -> Result<Self, LocalnetError> {
+        let text = std::fs::read_to_string(path).map_err(|e| LocalnetError::file(path, &e))?;
+        let plan: Self = serde_json::from_str(&text).map_err(|e| LocalnetError::file(path, &e))?;
+        if plan.version != PLAN_VERSION {
+            let reason = format!("format {} is not {PLAN_VERSION}", plan.version);
+            return Err(LocalnetError::File { path: path.to_owned(), reason });
+        }
+        let found = plan.shape();
+        let asked = shape(options.validators, options.storage, options.gateways);
+        if found != asked {
+            return Err(LocalnetError::Shape { dir: options.dir.clone(), found, asked });
+        }
+        Ok(plan)
+    }
+
+    fn create(options: &LocalnetOptions, now_ms: u64, rng: &NodeRng) -> Result<Self, LocalnetError> {
+        let mut ports = Ports::default();
+        let mut nodes = Vec::new();
+        let roles = [
+            (Role::Consensus, options.validators),
+            (Role::Storage, options.storage),
+            (Role::Gateway, options.gateways),
+        ];
+        for (role, count) in roles {
+            for index in 0..count {
+                let mut seed = [0u8; 32];
+                rng.fill(&mut seed);
+                let http_port = match (role, index) {
+                    (Role::Consensus, 0) if options.rpc_port != 0 => options.rpc_port,
+                    (Role::Gateway, 0) if options.gateway_port != 0 => options.gateway_port,
+                    _ => ports.free()?,
+                };
+                nodes.push(NodePlan { name: node_name(role, index), role, seed, p2p_port: ports.free()?, http_port });
+            }
+        }
+        let (version, space) = (PLAN_VERSION, options.space.0);
+        Ok(Self { version, chain_id: CHAIN_ID_LOCALNET, genesis_time_ms: now_ms, space, nodes })
+    }
+
+    fn save(&self, path: &Path) -> Result<(), LocalnetError> {
+        let text = serde_json::to_string_pretty(self).map_err(|e| LocalnetError::file(path, &e))?;
+        std::fs::write(path, text + "\n").map_err(|e| LocalnetError::file(path, &e))
+    }
+
+    fn shape(&self) -> String {
+        let count = |role| self.nodes.iter().filter(|n| n.role == role).count();
+        shape(count(Role::Consensus), count(Role::Storage), count(Role::Gateway))
+    }
+
+    /// The nodes of a role, in order.
+    pub fn of(&self, role: Role) -> impl Iterator<Item = &NodePlan> {
+        self.nodes.iter().filter(move |n| n.role == role)
+    }
+}
+
+impl NodePlan {
+    /// Its keys.
+    pub fn keys(&self) -> NodeKeys {
+        NodeKeys::derive(&self.seed)
+    }
+
+    /// Its directory below the localnet's.
+    pub fn dir(&self, localnet: &Path) -> PathBuf {
+        localnet.join(&self.name)
+    }
+
+    /// Address its network host listens on, with its identity.
+    pub fn listen(&self) -> String {
+        let peer =
+            crate::network::peer_id_of(&self.keys().network.public()).expect("a derived key is a valid curve point");
+        format!("/ip4/127.0.0.1/tcp/{}/p2p/{peer}", self.p2p_port)
+    }
+
+    /// Base URL of its JSON-RPC, or of its gateway.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.http_port)
+    }
+}
+
+fn node_name(role: Role, index: usize) -> String {
+    match role {
+        Role::Consensus => format!("validator-{index}"),
+        other => format!("{other}-{index}"),
+    }
+}
+
+fn shape(validators: usize, storage: usize, gateways: usize) -> String {
+    format!("{validators} validators, {storage} miners, {gateways} gateways")
+}
+
+fn check_counts(options: &LocalnetOptions) -> Result<(), LocalnetError> {
+    let check = |what, given, min| match given {
+        n if (min..=NODES_MAX).contains(&n) => Ok(()),
+        _ => Err(LocalnetError::Count { what, given, min, max: NODES_MAX }),
+    };
+    check("number of validators", options.validators, 1)?;
+    check("number of storage miners", options.storage, 0)?;
+    check("number of gateways", options.gateways, 0)
+}
+
+/// Removes what a localnet made, and only a directory that holds one.
+fn remove_contents(dir: &Path) -> Result<(), LocalnetError> {
+    for entry in std::fs::read_dir(dir).map_err(|e| LocalnetError::file(dir, &e))? {
+        let path = entry.map_err(|e| LocalnetError::file(dir, &e))?.path();
+        if path.ends_with(super::start::LOCK_FILE) {
+            continue;
+        }
+        let removed = if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
+        removed.map_err(|e| LocalnetError::file(&path, &e))?;
+    }
+    Ok(())
+}
+
+/// Free ports; the listeners are held until the plan is complete so that no port is given twice.
+#[derive(Default)]
+struct Ports(Vec<TcpListener>);
+
+impl Ports {
+    fn free(&mut self) -> Result<u16, LocalnetError> {
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let failed = |e: std::io::Error| LocalnetError::NotReady { millis: 0, reason: format!("no free port: {e}") };
+        let listener = TcpListener::bind(any).map_err(failed)?;
+        let port = listener.local_addr().map_err(failed)?.port();
+        self.0.push(listener);
+        Ok(port)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::ByteCount;
+
+    fn options(dir: &Path) -> LocalnetOptions {
+        LocalnetOptions {
+            dir: dir.to_owned(),
+            validators: 2,
+            storage: 3,
+            gateways: 1,
+            processes: false,
+            fresh: false,
+            space: ByteCount::mib(64),
+            rpc_port: 0,
+            gateway_port: 0,
+        }
+    }
+
+    #[test]
+    fn a_plan_is_kept_and_another_shape_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let rng = NodeRng::from_seed(1);
+        let plan = Plan::load_or_create(&options(dir.path()), 5, &rng).unwrap();
+        assert_eq!(plan.nodes.len(), 6);
+        let mut ports: Vec<u16> = plan.nodes.iter().flat_map(|n| [n.p2p_port, n.http_port]).collect();
+        ports.sort_unstable();
+        ports.dedup();
+        assert_eq!(ports.len(), 12);
+        assert_eq!(Plan::load_or_create(&options(dir.path()), 9, &rng).unwrap(), plan);
+
+        let mut other = options(dir.path());
+        other.storage = 4;
+        let error = Plan::load_or_create(&other, 9, &rng).unwrap_err().to_string();
+        assert!(error.contains("3 miners") && error.contains("4 miners"), "{error}");
+        other.fresh = true;
+        assert_eq!(Plan::load_or_create(&other, 9, &rng).unwrap().nodes.len(), 7);
+        other.validators = 0;
+        assert!(matches!(Plan::load_or_create(&other, 9, &rng), Err(LocalnetError::Count { given: 0, .. })));
+    }
+}

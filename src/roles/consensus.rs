@@ -1,0 +1,25 @@
+//! A validator or follower: the chain itself, and the doors to it.
+
+use super::{base::Base, directory::Directory, faucet};
+use crate::{
+    chain::{ChainConfig, ChainNode},
+    client::{TUNNEL_METHODS, serve_tunnel},
+    types::Profile,
+};
+use anyhow::Context;
+
+/// Starts the chain; from now on the node's other roles use it directly.
+pub async fn start(base: &mut Base) -> anyhow::Result<()> {
+    let genesis = base.genesis.clone().context("the consensus role needs a genesis file")?;
+    let config = ChainConfig { wal_dir: base.config.node.dir.join("wal"), bft: Default::default() };
+    let (network, kv) = (base.network.clone(), base.kv.clone());
+    let chain = ChainNode::start(&base.node, kv, network.clone(), &base.keys, &genesis, config).await?;
+    base.chain = chain.client.clone();
+    base.methods.merge(chain.rpc)?;
+    base.methods.merge(Directory::serve(network.as_ref()).module()?)?;
+    if genesis.profile == Profile::Dev {
+        base.methods.merge(faucet::module(chain.client, genesis.chain_id)?)?;
+    }
+    serve_tunnel(network.as_ref(), base.methods.clone(), TUNNEL_METHODS);
+    Ok(())
+}

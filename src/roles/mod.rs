@@ -1,0 +1,36 @@
+//! Composition: which services make up a node of each role. No logic of its own.
+//!
+//! A node has one network host, one database and one HTTP port, whatever roles it has. Adding a role is one file here and one
+//! arm in [`start`].
+
+mod base;
+mod consensus;
+mod directory;
+mod faucet;
+mod funds;
+mod gateway;
+mod node_api;
+mod setup;
+mod storage;
+
+pub use setup::{SEED_FILE, Setup, SetupRequest, write_seed};
+
+use crate::{runtime::Node, types::Role};
+use base::Base;
+
+/// Starts every role of the node; returns when its services answer. They run in the node's tasks.
+pub async fn start(node: &Node, setup: Setup) -> anyhow::Result<()> {
+    let roles = setup.config.node.roles.clone();
+    let mut base = Base::open(node, setup).await?;
+    // Consensus first: the other roles of the same node then use its chain directly.
+    for role in Role::ALL.into_iter().filter(|role| roles.contains(role)) {
+        match role {
+            Role::Consensus => consensus::start(&mut base).await?,
+            Role::Storage => storage::start(&mut base).await?,
+            Role::Gateway => gateway::start(&mut base).await?,
+        }
+    }
+    base.serve()?;
+    tracing::info!(node = node.name, ?roles, "started");
+    Ok(())
+}

@@ -1,0 +1,161 @@
+//! A node's directory: settings, seed of its keys, genesis. Created on the first start, read on every later one.
+
+use crate::{
+    config::{CONFIG_FILE, Config, Flags},
+    crypto::NodeKeys,
+    ledger::genesis::Genesis,
+    runtime::NodeRng,
+    types::{ByteCount, Role},
+};
+use anyhow::{Context, bail};
+use std::{fs, io::Write, os::unix::fs::OpenOptionsExt, path::Path};
+
+/// The seed of all the node's keys, 64 hexadecimal digits, readable by its owner alone.
+pub const SEED_FILE: &str = "node.key";
+/// Largest genesis document.
+const GENESIS_MAX_BYTES: u64 = 16 << 20;
+
+/// Everything a node needs to start.
+pub struct Setup {
+    /// Its settings.
+    pub config: Config,
+    /// Its keys.
+    pub keys: NodeKeys,
+    /// The chain's first block; present where the chain is executed.
+    pub genesis: Option<Genesis>,
+}
+
+/// What `cess run` asks for.
+#[derive(Debug, Clone, Default)]
+pub struct SetupRequest {
+    /// Role of a new node.
+    pub role: Option<Role>,
+    /// Name of a new node.
+    pub name: Option<String>,
+    /// Peers to join through.
+    pub join: Vec<String>,
+    /// Space to lend.
+    pub space: Option<ByteCount>,
+    /// Addresses to listen on.
+    pub listen: Vec<String>,
+}
+
+impl Setup {
+    /// Reads a node's directory.
+    pub fn load(dir: &Path) -> anyhow::Result<Self> {
+        let flags = Flags { dir: Some(dir.to_owned()), ..Flags::default() };
+        let config = Config::load(Flags::file_in(dir).as_deref(), &flags)?;
+        let keys = NodeKeys::derive(&read_seed(dir)?);
+        Self::complete(config, keys)
+    }
+
+    /// Reads a node's directory, or makes it from what the command line says.
+    pub fn load_or_create(dir: &Path, request: SetupRequest) -> anyhow::Result<Self> {
+        fs::create_dir_all(dir).with_context(|| format!("cannot create `{}`", dir.display()))?;
+        let dir = dir.canonicalize().with_context(|| format!("cannot open `{}`", dir.display()))?;
+        let fresh = !dir.join(CONFIG_FILE).is_file();
+        if fresh && request.role.is_none() {
+            bail!("`{}` holds no node yet; give --role the first time", dir.display());
+        }
+        if !dir.join(SEED_FILE).is_file() {
+            let mut seed = [0u8; 32];
+            NodeRng::from_os().fill(&mut seed);
+            write_seed(&dir, &seed)?;
+        }
+        let keys = NodeKeys::derive(&read_seed(&dir)?);
+        let flags = flags_of(&dir, &request, fresh, &keys);
+        let config = Config::load(Flags::file_in(&dir).as_deref(), &flags)?;
+        if let Some(role) = request.role.filter(|role| !config.node.roles.contains(role)) {
+            bail!("`{}` holds a node without the role {role}; use another --dir", dir.display());
+        }
+        let path = dir.join(CONFIG_FILE);
+        fs::write(&path, config.to_toml()).with_context(|| format!("cannot write `{}`", path.display()))?;
+        Self::complete(config, keys)
+    }
+
+    fn complete(config: Config, keys: NodeKeys) -> anyhow::Result<Self> {
+        let genesis = match config.node.roles.contains(&Role::Consensus) {
+            true => Some(read_genesis(&config.chain.genesis)?),
+            false => None,
+        };
+        Ok(Self { config, keys, genesis })
+    }
+}
+
+fn flags_of(dir: &Path, request: &SetupRequest, fresh: bool, keys: &NodeKeys) -> Flags {
+    let mut flags = Flags {
+        dir: Some(dir.to_owned()),
+        name: request.name.clone(),
+        bootstrap: request.join.clone(),
+        space: request.space,
+        listen: request.listen.clone(),
+        ..Flags::default()
+    };
+    if fresh && let Some(role) = request.role {
+        flags.roles = vec![role];
+        let account = hex::encode(&keys.address()[..3]);
+        flags.name.get_or_insert_with(|| format!("{role}-{account}"));
+        if flags.listen.is_empty() {
+            // Any free port: several nodes on one machine must not collide, and a home node is dialled back over its own connections.
+            flags.listen = vec!["/ip4/0.0.0.0/tcp/0".into(), "/ip4/0.0.0.0/udp/0/quic-v1".into()];
+        }
+        if role != Role::Consensus {
+            flags.rpc_listen = Some("127.0.0.1:0".into());
+        }
+    }
+    flags
+}
+
+/// Writes the seed so that only its owner can read it.
+pub fn write_seed(dir: &Path, seed: &[u8; 32]) -> anyhow::Result<()> {
+    let path = dir.join(SEED_FILE);
+    let mut options = fs::OpenOptions::new();
+    let written = options
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&path)
+        .and_then(|mut file| file.write_all(hex::encode(seed).as_bytes()).and_then(|()| file.sync_all()));
+    written.with_context(|| format!("cannot write `{}`", path.display()))
+}
+
+fn read_seed(dir: &Path) -> anyhow::Result<[u8; 32]> {
+    let path = dir.join(SEED_FILE);
+    let text = fs::read_to_string(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
+    let mut seed = [0u8; 32];
+    hex::decode_to_slice(text.trim(), &mut seed)
+        .with_context(|| format!("`{}` is not a seed of 64 hexadecimal digits", path.display()))?;
+    Ok(seed)
+}
+
+fn read_genesis(path: &Path) -> anyhow::Result<Genesis> {
+    let meta = fs::metadata(path).with_context(|| format!("cannot read the genesis file `{}`", path.display()))?;
+    if meta.len() > GENESIS_MAX_BYTES {
+        bail!("the genesis file `{}` is {} B, the limit is {GENESIS_MAX_BYTES} B", path.display(), meta.len());
+    }
+    let text =
+        fs::read_to_string(path).with_context(|| format!("cannot read the genesis file `{}`", path.display()))?;
+    serde_json::from_str(&text).with_context(|| format!("the genesis file `{}` is malformed", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_node_keeps_its_seed_and_settings() {
+        let dir = tempfile::tempdir().unwrap();
+        let request = |role| SetupRequest { role, space: Some(ByteCount::gib(3)), ..SetupRequest::default() };
+        assert!(Setup::load_or_create(dir.path(), request(None)).is_err());
+        let first = Setup::load_or_create(dir.path(), request(Some(Role::Storage))).unwrap();
+        assert_eq!(first.config.storage.space, ByteCount::gib(3));
+        let again = Setup::load_or_create(dir.path(), SetupRequest::default()).unwrap();
+        assert_eq!(again.keys.address(), first.keys.address());
+        assert_eq!(again.config, first.config);
+        assert!(Setup::load_or_create(dir.path(), request(Some(Role::Gateway))).is_err());
+        let mode = std::os::unix::fs::MetadataExt::mode(&fs::metadata(dir.path().join(SEED_FILE)).unwrap());
+        assert_eq!(mode & 0o777, 0o600);
+        fs::write(dir.path().join(SEED_FILE), "zz").unwrap();
+        assert!(Setup::load(dir.path()).err().unwrap().to_string().contains("seed"));
+    }
+}

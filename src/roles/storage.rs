@@ -1,0 +1,23 @@
+//! A storage miner: lends disk space and keeps fragments.
+
+use super::{base::Base, funds};
+use crate::storage::{
+    fragments::DiskStore,
+    miner::{Declaration, MinerConfig, MinerService},
+};
+
+/// Opens the fragment store, registers the miner and serves fragments.
+pub async fn start(base: &mut Base) -> anyhow::Result<()> {
+    base.need_peers()?;
+    let status = base.chain_status().await?;
+    funds::request(base, &status).await;
+    let (node, config) = (base.node.clone(), &base.config);
+    let (root, kv, limit) = (config.node.dir.join("fragments"), base.kv.clone(), config.storage.space.0);
+    let opener = node.clone();
+    let store = tokio::task::spawn_blocking(move || DiskStore::open(&opener, &root, kv, limit)).await??;
+    let declaration =
+        Declaration { name: config.node.name.clone(), operator: None, prefix: 0, capacity: config.storage.space.0 };
+    let (network, chain, miner) = (base.network.clone(), base.chain.clone(), MinerConfig::new(declaration));
+    MinerService::start(&node, network, chain, &base.keys, store, miner).await?;
+    Ok(())
+}
