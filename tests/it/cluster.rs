@@ -1,0 +1,210 @@
+//! A localnet for one test: in-process nodes, free ports, a directory that goes away.
+
+use bytes::Bytes;
+use cess::{
+    client::{
+        ChainClient, HttpTransport, RemoteChain, Signer, Wallet, dev_accounts,
+        gateway::{FileStat, GatewayClient, GatewayError, StoreCall, StoredFile, UploadRequest, UploadState},
+    },
+    localnet::{self, Action, LocalnetOptions, Running},
+    runtime::NodeRng,
+    types::{ByteCount, FileId, Role, U256, params::CHAIN_ID_LOCALNET},
+};
+use futures::{StreamExt, stream};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// How long anything in a story may take.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+const POLL: Duration = Duration::from_millis(20);
+
+/// A running localnet.
+pub struct Cluster {
+    pub running: Running,
+    pub chain: Arc<dyn ChainClient>,
+    pub gateway: GatewayClient,
+    pub options: LocalnetOptions,
+    dir: Option<tempfile::TempDir>,
+}
+
+/// Describes a localnet before it starts.
+pub struct Builder {
+    options: LocalnetOptions,
+    dir: tempfile::TempDir,
+}
+
+impl Cluster {
+    /// One validator, twelve miners and a gateway, unless changed.
+    pub fn builder() -> Builder {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let options = LocalnetOptions {
+            dir: dir.path().to_owned(),
+            validators: 1,
+            storage: 12,
+            gateways: 1,
+            processes: false,
+            fresh: false,
+            space: ByteCount::mib(512),
+            rpc_port: 0,
+            gateway_port: 0,
+        };
+        Builder { options, dir }
+    }
+
+    async fn open(options: LocalnetOptions, dir: Option<tempfile::TempDir>) -> Self {
+        let running = localnet::start(&options, None).await.expect("the localnet starts");
+        let document = running.document().await;
+        let chain = chain_at(&document.rpc);
+        let gateway = GatewayClient::new(&document.gateway);
+        Self { running, chain, gateway, options, dir }
+    }
+
+    /// Stops every node in order and starts them again from their directories.
+    pub async fn restart(mut self) -> Self {
+        let dir = self.dir.take();
+        self.running.stop().await.expect("stops in order");
+        Self::open(self.options, dir).await
+    }
+
+    /// Directory of a node.
+    pub fn node_dir(&self, name: &str) -> PathBuf {
+        self.options.dir.join(name)
+    }
+
+    pub async fn act(&self, action: Action, node: &str) {
+        self.running.localnet.act(action, node).await.expect("the node is in the right state");
+    }
+
+    /// The chain as one validator sees it.
+    pub fn chain_of(&self, validator: usize) -> Arc<dyn ChainClient> {
+        let plan = self.running.localnet.plan();
+        chain_at(&plan.of(Role::Consensus).nth(validator).expect("such a validator").url())
+    }
+
+    /// Wallet of a funded account.
+    pub fn wallet(&self, index: usize) -> Wallet {
+        let key = dev_accounts().swap_remove(index).key;
+        Wallet::new(self.chain.clone(), Signer::Ecdsa(key), CHAIN_ID_LOCALNET)
+    }
+
+    /// Disperses bytes and returns the call that would make them active.
+    pub async fn disperse(&self, bytes: &Bytes) -> Result<StoreCall, GatewayError> {
+        let request = UploadRequest { size: bytes.len() as u64, idempotency_key: None };
+        let state = self.gateway.begin(&request).await?;
+        self.send_rest(&state, bytes).await?;
+        self.gateway.prepare(&state.upload).await
+    }
+
+    /// Sends what the gateway does not have yet.
+    pub async fn send_rest(&self, state: &UploadState, bytes: &Bytes) -> Result<UploadState, GatewayError> {
+        let rest = bytes.slice(usize::try_from(state.offset).expect("fits")..);
+        let pieces: Vec<Result<Bytes, std::io::Error>> =
+            (0..rest.len()).step_by(1 << 20).map(|at| Ok(rest.slice(at..rest.len().min(at + (1 << 20))))).collect();
+        self.gateway.send(&state.upload, state.offset, stream::iter(pieces)).await
+    }
+
+    /// Stores bytes for funded account 0.
+    pub async fn put(&self, bytes: &Bytes) -> StoredFile {
+        let call = self.disperse(bytes).await.expect("dispersed");
+        let wallet = self.wallet(0);
+        let outcome = wallet.send_and_wait(call.to, U256::ZERO, call.data.clone(), PATIENCE).await.expect("active");
+        StoredFile {
+            id: call.id,
+            size: bytes.len() as u64,
+            segments: call.segments,
+            tx: outcome.tx,
+            block: outcome.height,
+        }
+    }
+
+    /// Fetches a whole file.
+    pub async fn get(&self, id: FileId) -> Result<Vec<u8>, GatewayError> {
+        self.get_range(id, None).await
+    }
+
+    pub async fn get_range(&self, id: FileId, range: Option<std::ops::Range<u64>>) -> Result<Vec<u8>, GatewayError> {
+        let mut stream = Box::pin(self.gateway.get(id, range).await?);
+        let mut out = Vec::new();
+        while let Some(chunk) = stream.next().await {
+            out.extend_from_slice(&chunk?);
+        }
+        Ok(out)
+    }
+
+    /// Names of the nodes that hold fragment 0..12 of the first segment.
+    pub async fn holders(&self, id: FileId) -> (FileStat, Vec<String>) {
+        let stat = self.gateway.stat(id).await.expect("stat");
+        let names = stat.segments[0].fragments.iter().map(|f| f.node.clone()).collect();
+        (stat, names)
+    }
+
+    pub async fn stop(self) {
+        self.running.stop().await.expect("stops in order");
+    }
+}
+
+impl Builder {
+    pub fn validators(mut self, n: usize) -> Self {
+        self.options.validators = n;
+        self
+    }
+
+    pub fn storage(mut self, n: usize) -> Self {
+        self.options.storage = n;
+        self
+    }
+
+    pub fn space(mut self, space: ByteCount) -> Self {
+        self.options.space = space;
+        self
+    }
+
+    pub async fn start(self) -> Cluster {
+        Cluster::open(self.options, Some(self.dir)).await
+    }
+}
+
+/// JSON-RPC of a node as a chain.
+pub fn chain_at(url: &str) -> Arc<dyn ChainClient> {
+    Arc::new(RemoteChain::new(Arc::new(HttpTransport::new(url).expect("a URL of this test"))))
+}
+
+/// `len` bytes that do not repeat, the same for the same seed.
+pub fn noise(len: usize, seed: u64) -> Bytes {
+    let mut out = vec![0u8; len];
+    NodeRng::from_seed(seed).fill(&mut out);
+    Bytes::from(out)
+}
+
+/// Waits until `condition` gives a value, and fails with `what` at the deadline.
+pub async fn wait_for<T, F>(what: &str, mut condition: impl FnMut() -> F) -> T
+where
+    F: Future<Output = Option<T>>,
+{
+    let started = Instant::now();
+    loop {
+        if let Some(value) = condition().await {
+            return value;
+        }
+        assert!(started.elapsed() < PATIENCE, "waited {} s for {what}", PATIENCE.as_secs());
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+/// Every file below `dir` with its length.
+pub fn files_below(dir: &Path) -> Vec<(PathBuf, u64)> {
+    let mut out = Vec::new();
+    let Ok(entries) = std::fs::read_dir(dir) else { return out };
+    for entry in entries.flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            out.extend(files_below(&path));
+        } else if let Ok(meta) = entry.metadata() {
+            out.push((path, meta.len()));
+        }
+    }
+    out
+}

@@ -1,0 +1,8 @@
+//! Stories against real nodes: a whole localnet in this process, or the binary as a user runs it.
+
+mod binary;
+mod cluster;
+mod damage;
+mod failures;
+mod files;
+mod ledger;
