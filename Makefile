@@ -1,0 +1,42 @@
+# The two commands a user needs are `make localnet` and `make test`; everything else is for people who change the code.
+SHELL := /bin/bash
+export CARGO_TARGET_DIR ?= $(HOME)/.cache/cess-target
+CARGO ?= cargo
+BIN := $(CARGO_TARGET_DIR)/release/cess
+ARGS ?=
+
+.PHONY: localnet build test setup fmt lint bench tidy
+
+## localnet: install what is missing, build, run validators, miners and a gateway in one process
+localnet: build
+	$(BIN) localnet $(ARGS)
+
+## build: the release binary
+build: setup
+	$(CARGO) build --release --locked --bin cess
+
+## test: everything CI checks
+test: setup
+	$(CARGO) fmt --check
+	$(CARGO) test --locked --test tidy
+	$(CARGO) test --locked --lib --tests
+
+## tidy: the code hygiene rules alone, in seconds
+tidy:
+	$(CARGO) test --locked --test tidy
+
+fmt:
+	$(CARGO) fmt
+
+lint: setup
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+
+## bench: the headline figures
+bench: build
+	$(CARGO) bench --locked --bench erasure
+	$(BIN) bench finality $(ARGS)
+	$(BIN) bench file $(ARGS)
+
+## setup: system packages and a toolchain, only if they are missing
+setup:
+	@bash scripts/setup.sh

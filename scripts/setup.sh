@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# Installs what a build needs on a fresh Debian machine and nothing that is there already.
+set -euo pipefail
+
+missing=()
+need() { command -v "$1" >/dev/null 2>&1 || missing+=("$2"); }
+need cc gcc
+need c++ g++
+need make make
+need pkg-config pkg-config
+need curl curl
+# RocksDB's bindings are generated with libclang at build time.
+ls /usr/lib/llvm-*/lib/libclang*.so* >/dev/null 2>&1 || missing+=(libclang-dev clang)
+
+if [ ${#missing[@]} -gt 0 ]; then
+  echo "installing: ${missing[*]}" >&2
+  sudo=""
+  if [ "$(id -u)" != 0 ]; then sudo=sudo; fi
+  $sudo apt-get update -qq
+  DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq --no-install-recommends ca-certificates "${missing[@]}" >&2
+fi
+
+if ! command -v cargo >/dev/null 2>&1; then
+  if [ -x "$HOME/.cargo/bin/cargo" ]; then
+    echo "cargo is in ~/.cargo/bin but not on PATH: run '. ~/.cargo/env' first" >&2
+  else
+    echo "Rust 1.95 or newer is needed: install it with rustup (https://rustup.rs), then run this again" >&2
+  fi
+  exit 1
+fi
