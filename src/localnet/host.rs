@@ -4,7 +4,7 @@ use super::{LocalnetError, NodePlan, ready::NodeState};
 use crate::{
     client::{HttpTransport, RpcTransport},
     roles,
-    runtime::{CpuPool, NodeRuntime},
+    runtime::{CpuPool, NodeRuntime, ProcessError},
 };
 use serde_json::json;
 use std::{
@@ -54,9 +54,11 @@ impl HostKind {
                     let setup = roles::Setup::load(&dir)?;
                     roles::start(&node, setup).await
                 };
-                let (runtime, ()) = NodeRuntime::start(&plan.name, pool.clone(), builder)
-                    .await
-                    .map_err(|e| failed(format!("{:#}", anyhow::Error::new(e))))?;
+                let (runtime, ()) =
+                    NodeRuntime::start(&plan.name, pool.clone(), builder).await.map_err(|e| match e {
+                        ProcessError::Start { source, .. } => failed(format!("{source:#}")),
+                        other => failed(other.to_string()),
+                    })?;
                 let failed = watch_failure(&runtime);
                 Ok(Host::InProcess { runtime, failed })
             }

@@ -23,6 +23,10 @@ pub fn named(code: &str) -> Vec<Named> {
     let mut found = Vec::new();
     let mut rest = code.to_owned();
     for (offset, _) in idents(code).into_iter().filter(|(_, word)| *word == "use") {
+        // `impl Trait + use<…>` names captured parameters, not a path.
+        if code[offset + "use".len()..].trim_start().starts_with('<') {
+            continue;
+        }
         let end = item_end_of_use(code, offset);
         let mut paths = Vec::new();
         flatten(&code[offset + "use".len()..end], &mut Vec::new(), &mut paths);
@@ -109,6 +113,7 @@ mod tests {
         let code = "use crate::{kv::Kv, types::{Height, self}, rpc};\nuse std::fs as f; use a::*;";
         let expected = ["crate::kv::Kv", "crate::types::Height", "crate::types::self", "crate::rpc", "std::fs", "a::*"];
         assert_eq!(paths(code), expected);
+        assert_eq!(paths("fn f() -> impl Sized + use<> { g(h::i) }"), ["h::i"]);
     }
 
     #[test]
