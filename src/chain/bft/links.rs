@@ -23,6 +23,8 @@ const BACKOFF_MIN: Duration = Duration::from_millis(50);
 const BACKOFF_MAX: Duration = Duration::from_secs(1);
 /// Longest time one attempt to open a stream may take.
 const OPEN_DEADLINE: Duration = Duration::from_secs(5);
+/// How often a node outside the committee looks whether it is connected to it.
+const NEAR_INTERVAL: Duration = Duration::from_secs(1);
 /// Longest time one frame may wait for a member that does not read.
 const SEND_DEADLINE: Duration = Duration::from_secs(10);
 
@@ -31,6 +33,7 @@ pub(super) fn spawn(hub: &Arc<Hub>) {
     supervise(hub, "bft links", Criticality::Critical, keep_links(hub.clone()));
     supervise(hub, "bft accept", Criticality::Critical, accept(hub.clone()));
     supervise(hub, "bft peers", Criticality::Critical, report_peers(hub.clone()));
+    supervise(hub, "bft follow", Criticality::Critical, stay_near(hub.clone()));
     let publisher = hub.clone();
     supervise(hub, "bft progress", Criticality::Critical, async move { publisher.publish_progress().await });
     let follower = hub.clone();
@@ -77,6 +80,26 @@ async fn keep_links(hub: Arc<Hub>) {
         }
         if views.changed().await.is_err() {
             return;
+        }
+    }
+}
+
+/// Keeps a node outside the committee connected to one of its members, from which it hears that there are new blocks.
+async fn stay_near(hub: Arc<Hub>) {
+    let mut clock = tokio::time::interval(NEAR_INTERVAL);
+    clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    for turn in 0usize.. {
+        clock.tick().await;
+        let view = hub.view();
+        let near = hub.net.peers().iter().any(|peer| view.others.contains_key(&peer.peer));
+        if view.member || near || view.others.is_empty() {
+            continue;
+        }
+        let Some(peer) = view.others.keys().nth(turn % view.others.len()) else { continue };
+        match tokio::time::timeout(OPEN_DEADLINE, hub.net.connect(*peer)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!(%peer, %error, "committee member not reached"),
+            Err(_) => tracing::debug!(%peer, "committee member did not answer"),
         }
     }
 }
