@@ -39,6 +39,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// A chain that executes nothing but remembers everything.
 pub struct FakeChain {
     height: watch::Sender<Height>,
+    /// Whether events are withheld, so that followers lag.
+    mute: watch::Sender<bool>,
     state: Mutex<ChainState>,
 }
 
@@ -51,7 +53,7 @@ struct ChainState {
 
 impl FakeChain {
     pub fn new() -> Arc<Self> {
-        Arc::new(Self { height: watch::Sender::new(10), state: Mutex::default() })
+        Arc::new(Self { height: watch::Sender::new(10), mute: watch::Sender::new(false), state: Mutex::default() })
     }
 
     pub fn height(&self) -> Height {
@@ -61,6 +63,11 @@ impl FakeChain {
     /// Makes `blocks` empty blocks.
     pub fn advance(&self, blocks: u64) {
         self.height.send_modify(|height| *height += blocks);
+    }
+
+    /// Withholds events, or gives them again.
+    pub fn mute(&self, mute: bool) {
+        self.mute.send_replace(mute);
     }
 
     pub fn add_miner(&self, record: MinerRecord) {
@@ -184,6 +191,7 @@ impl ChainClient for FakeChain {
     }
 
     async fn events(&self, from: Height, to: Height) -> Result<Vec<EventBatch>, ChainError> {
+        self.mute.subscribe().wait_for(|mute| !mute).await.expect("the chain holds the sender");
         let state = self.state.lock();
         let batches = state.events.range(from..=to);
         Ok(batches.map(|(height, events)| EventBatch { height: *height, events: events.clone() }).collect())

@@ -202,11 +202,12 @@ impl FragmentIndex {
         for &(id, len) in stored.iter().collect::<BTreeSet<_>>() {
             let known = self.stat(id)?;
             let claims = known.map_or(0, |info| info.claims);
+            let pending_since = known.and_then(|info| info.pending_since).max(Some(since));
             if !known.is_some_and(|info| info.present) {
                 changed.used += u64::from(len);
                 changed.fragments += 1;
             }
-            put_info(&mut batch, id, FragmentInfo { len, claims, pending_since: Some(since), present: true });
+            put_info(&mut batch, id, FragmentInfo { len, claims, pending_since, present: true });
         }
         self.kv.write(batch, Durability::Buffered)?;
         *space = changed;
@@ -220,7 +221,9 @@ impl FragmentIndex {
         for (position, &id) in ids.iter().enumerate() {
             match self.stat(id)? {
                 Some(info) if info.present => {
-                    put_info(&mut batch, id, FragmentInfo { pending_since: Some(since), ..info });
+                    // Never backwards: a receipt may have been given at a greater height than is followed yet.
+                    let pending_since = info.pending_since.max(Some(since));
+                    put_info(&mut batch, id, FragmentInfo { pending_since, ..info });
                 }
                 _ => missing.push(position),
             }

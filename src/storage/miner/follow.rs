@@ -5,7 +5,7 @@
 
 use super::Inner;
 use crate::{
-    client::{ChainClient, ChainEvent, EventFollower, EventStep},
+    client::{ChainEvent, EventFollower, EventStep},
     kv::Durability,
     ledger::manifest::Manifest,
     runtime::{Phase, Worker},
@@ -19,12 +19,12 @@ use tokio::task::spawn_blocking;
 /// Blocks without an event for this miner after which the cursor is written all the same.
 const CURSOR_MAX_LAG: Height = 256;
 
-pub(super) fn start(inner: &Arc<Inner>, chain: Arc<dyn ChainClient>) {
+pub(super) fn start(inner: &Arc<Inner>) {
     let this = inner.clone();
     let from = *inner.height.borrow() + 1;
     inner.spawn(Phase::Produce, "miner-follower", async move {
         let worker = this.node.workers.register("follow chain");
-        let mut follower = EventFollower::new(chain, from);
+        let mut follower = EventFollower::new(this.chain.clone(), from);
         let mut written = from;
         loop {
             let step = follower.next().await;

@@ -1,7 +1,8 @@
 //! A storage miner: keeps fragments for others and says so on the chain.
 //!
 //! Owns the service and its start. Must not know how files are encoded. Invariants: a receipt is signed only over fragments
-//! that are on disk for good; what the chain claims is kept until the chain lets go of it; every background job is a worker.
+//! that are on disk for good; what a receipt was signed for is kept until no transaction can use that receipt any more; what
+//! the chain claims is kept until the chain lets go of it; every background job is a worker.
 
 mod follow;
 mod register;
@@ -83,6 +84,7 @@ pub struct MinerService {
 
 struct Inner {
     node: Node,
+    chain: Arc<dyn ChainClient>,
     store: Arc<dyn FragmentStore>,
     key: SecretKey,
     account: Address,
@@ -111,6 +113,7 @@ impl MinerService {
         let from = begin(&store, &record, status.genesis)?;
         let inner = Arc::new(Inner {
             node: node.clone(),
+            chain: chain.clone(),
             store,
             key: keys.account.clone(),
             account: record.address,
@@ -122,7 +125,7 @@ impl MinerService {
         inner.show_space();
         node.metrics.set(Gauge::SpaceDeclaredBytes, i64::try_from(record.capacity).unwrap_or(i64::MAX));
         serve::start(&inner, network);
-        follow::start(&inner, chain);
+        follow::start(&inner);
         upkeep::start(&inner, &config);
         tracing::info!(account = %inner.account, capacity = %ByteCount(record.capacity), "miner ready");
         Ok(Self { inner })

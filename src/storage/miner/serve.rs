@@ -262,11 +262,15 @@ impl Inner {
     }
 
     /// Signs for a column if every fragment of it is on disk; renews their waiting time.
+    ///
+    /// The waiting time counts from the chain's own height, not from the height followed so far, which may lag: the receipt is
+    /// used with a beacon at or below that height, so a transaction with it is final, and followed, before the wait is over.
     async fn receipt(&self, column: u8, manifest: Vec<u8>) -> Result<[u8; 64], Refusal> {
         if usize::from(column) >= FRAGMENTS {
             return Err(Refusal::invalid(format!("column {column} is out of range, there are {FRAGMENTS}")));
         }
-        let (store, since) = (self.store.clone(), *self.height.borrow());
+        let since = self.chain.status().await.map_err(Refusal::failed)?.height;
+        let store = self.store.clone();
         let file = run(move || {
             let manifest = match Manifest::read(&manifest) {
                 Ok(manifest) => manifest,

@@ -61,6 +61,41 @@ async fn what_no_file_claims_is_collected_in_time() {
     until("unclaimed fragments are collected", || cluster.stored_bytes().0 == 0).await;
 }
 
+/// A receipt binds even a miner that is far behind: it must not collect what it signed for while it catches up.
+#[tokio::test]
+async fn a_miner_that_lags_keeps_what_it_signed_for() {
+    let cluster = Cluster::new(12).await;
+    let bytes = sample(1, 4_000);
+    cluster.settled().await;
+    cluster.chain.mute(true);
+    cluster.chain.advance(2 * Params::dev().unclaimed_fragment_blocks);
+    let behind = *cluster.miners[0].service.followed().borrow();
+    let mut upload = cluster.upload_of(None);
+    let call = cluster.try_put(&mut upload, &bytes[..]).await.unwrap();
+    let index = cluster.miners[0].store.index();
+    let (_, info) = index.list(None, 1).unwrap()[0];
+    assert_eq!(info.pending_since, Some(cluster.chain.height()));
+    assert!(behind + Params::dev().unclaimed_fragment_blocks < cluster.chain.height());
+    // A late put, stamped with the height followed, does not take that back.
+    index.acknowledge(&[index.list(None, 1).unwrap()[0].0], behind).unwrap();
+    cluster.chain.mute(false);
+    cluster.settled().await;
+    // Every miner has collected with its claims still missing; now the file is stored.
+    cluster.chain.store(&call, cluster.owner).unwrap();
+    cluster.settled().await;
+    cluster.chain.advance(2 * Params::dev().unclaimed_fragment_blocks);
+    cluster.settled().await;
+    assert_eq!(cluster.fetcher.health(&cluster.source(&call).await).await.worst(), 12);
+    assert_eq!(cluster.get(&call).await, bytes);
+}
+
+#[test]
+fn fragments_wait_at_least_as_long_as_a_placement_is_valid() {
+    for params in [Params::mainnet(), Params::dev()] {
+        assert!(params.unclaimed_fragment_blocks >= params.placement_window_blocks, "{:?}", params.profile);
+    }
+}
+
 #[tokio::test]
 async fn receipts_are_signed_only_over_what_is_held() {
     let cluster = Cluster::new(12).await;

@@ -5,7 +5,7 @@
 
 use crate::{
     codec::{self, CodecError, Wire},
-    kv::{Batch, Column, Durability, Kv, KvError},
+    kv::{Batch, Column, Durability, Entry, Kv, KvError},
     ledger::manifest::{MANIFEST_MAX_SEGMENTS, SegmentEntry},
     types::{Address, Height, params::FRAGMENTS},
 };
@@ -168,6 +168,18 @@ impl UploadJournal {
         Ok(self.kv.write(batch, Durability::Buffered)?)
     }
 
+    /// Forgets the segments from number `kept` on: their bytes must be sent again.
+    pub fn truncate(&self, id: UploadId, kept: usize) -> Result<(), JournalError> {
+        let (prefix, from) = (keyed(id, SEGMENT_KEY), segment_key(id, kept));
+        loop {
+            let records = self.kv.scan(Column::Uploads, &prefix, &from, PAGE_ENTRIES)?;
+            if records.is_empty() {
+                return Ok(());
+            }
+            self.delete(records)?;
+        }
+    }
+
     /// An unfinished upload.
     pub fn load(&self, id: UploadId) -> Result<Option<Upload>, JournalError> {
         let Some(head) = self.kv.get(Column::Uploads, &head_key(id))? else { return Ok(None) };
@@ -202,10 +214,14 @@ impl UploadJournal {
             if records.is_empty() {
                 return Ok(());
             }
-            let mut batch = Batch::new();
-            records.into_iter().for_each(|(key, _)| batch.delete(Column::Uploads, key));
-            self.kv.write(batch, Durability::Buffered)?;
+            self.delete(records)?;
         }
+    }
+
+    fn delete(&self, records: Vec<Entry>) -> Result<(), JournalError> {
+        let mut batch = Batch::new();
+        records.into_iter().for_each(|(key, _)| batch.delete(Column::Uploads, key));
+        Ok(self.kv.write(batch, Durability::Buffered)?)
     }
 }
 
@@ -255,6 +271,8 @@ mod tests {
         assert_eq!(journal.load(one).unwrap().as_ref(), Some(&upload));
         assert_eq!(upload.offset(), 200);
         assert_eq!(journal.list().unwrap(), [one, two]);
+        journal.truncate(one, 1).unwrap();
+        assert_eq!(journal.load(one).unwrap().unwrap().segments, [entry(0)]);
         assert_eq!("01010101010101010101010101010101".parse(), Ok(one));
         journal.remove(one).unwrap();
         assert_eq!(journal.load(one).unwrap(), None);

@@ -71,6 +71,12 @@ pub enum UploadError {
     /// Miners failed and nobody is left to take over.
     #[error("too many miners failed and none is left to take over: {}", failures.join("; "))]
     MinersFailed { failures: Vec<String> },
+    /// The miners dropped a segment before the upload was finished. The upload was set back to before it.
+    #[error(
+        "too few fragments of segment {segment} are left, miners keep them only for a while before the file is stored; \
+         the upload goes on from byte {offset}"
+    )]
+    Lost { segment: usize, offset: u64 },
     /// A fragment had to be rebuilt and could not be.
     #[error("a fragment for a replacement miner cannot be rebuilt: {0}")]
     Rebuild(#[from] FetchError),
@@ -215,7 +221,7 @@ impl Uploader {
 
     /// Stores what `input` still has to give, from byte [`Upload::offset`] on, and collects the receipts.
     ///
-    /// On an error `upload` and the journal know how far it got; calling again with the rest of the bytes goes on from there.
+    /// On an error `upload` and the journal know how far it got, or how far it was set back; calling again with the rest of the bytes goes on from there.
     /// After the returned call was made final, the journal's record is the caller's to remove.
     pub async fn upload<R: AsyncRead + Unpin + Send>(
         &self,

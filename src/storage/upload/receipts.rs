@@ -13,7 +13,12 @@ use crate::{
     codec,
     crypto::{PublicKey, Signature},
     ledger::{manifest::Manifest, receipt::receipt_message},
-    storage::{fetch::FileSource, link::DataError, slicer::ManifestBuilder, wire::Refusal},
+    storage::{
+        fetch::{FetchError, FileSource},
+        link::DataError,
+        slicer::ManifestBuilder,
+        wire::Refusal,
+    },
     types::{ChainId, FileId, SegmentId, params::FRAGMENTS},
 };
 use futures::{
@@ -54,7 +59,12 @@ impl Uploader {
             if !columns.is_fresh(&self.chain.status().await?) {
                 columns = self.place(upload, first).await?;
             }
-            let receipts = self.receipts(upload, &columns, &sealed, progress).await?;
+            let receipts = match self.receipts(upload, &columns, &sealed, progress).await {
+                Err(UploadError::Rebuild(FetchError::TooFew { segment, .. })) => {
+                    return Err(self.set_back(upload, segment)?);
+                }
+                receipts => receipts?,
+            };
             self.note(upload, &columns)?;
             if columns.is_fresh(&self.chain.status().await?) {
                 let holders = columns.holders().into_iter().map(|holder| holder.record.address).collect();
@@ -69,6 +79,13 @@ impl Uploader {
             }
         }
         Err(UploadError::MinersFailed { failures: columns.failures() })
+    }
+
+    /// Takes the upload back to before a segment that is lost.
+    fn set_back(&self, upload: &mut Upload, segment: usize) -> Result<UploadError, UploadError> {
+        self.journal.truncate(upload.id, segment)?;
+        upload.segments.truncate(segment);
+        Ok(UploadError::Lost { segment, offset: upload.offset() })
     }
 
     async fn receipts(

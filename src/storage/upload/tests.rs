@@ -6,7 +6,7 @@ use crate::{
         cluster::{Cluster, Fault, holders, sample},
         fragments::FragmentStore,
     },
-    types::params::FRAGMENT_MAX_BYTES,
+    types::{Params, params::FRAGMENT_MAX_BYTES},
 };
 use futures::{StreamExt, stream};
 use parking_lot::Mutex;
@@ -198,9 +198,32 @@ async fn an_upload_that_outlives_its_beacon_is_placed_again() {
     let mut upload = cluster.upload_of(None);
     cluster.try_put(&mut upload, &bytes[..]).await.unwrap();
     let before = upload.head.placement.clone().unwrap();
-    cluster.chain.advance(5_000);
+    // The beacon is too old for comfort, the fragments are not yet.
+    let params = Params::dev();
+    cluster.chain.advance(params.placement_window_blocks - 20);
+    assert!(params.placement_window_blocks - 20 < params.unclaimed_fragment_blocks);
     let call = cluster.try_put(&mut upload, &[][..]).await.unwrap();
     assert!(call.beacon_height > before.beacon_height);
+    cluster.chain.store(&call, cluster.owner).unwrap();
+    cluster.settled().await;
+    assert_eq!(cluster.get(&call).await, bytes);
+}
+
+#[tokio::test]
+async fn an_upload_whose_fragments_were_collected_is_set_back_and_sent_again() {
+    let cluster = Cluster::new(12).await;
+    let bytes = sample(6, 10_000);
+    let mut upload = cluster.upload_of(Some(10_000));
+    cluster.try_put(&mut upload, &bytes[..]).await.unwrap();
+    for miner in &cluster.miners {
+        let held = miner.store.memory.ids();
+        assert_eq!(miner.store.memory.collect(held, u64::MAX).await.unwrap(), 1);
+    }
+    let lost = cluster.try_put(&mut upload, &[][..]).await.unwrap_err();
+    assert!(matches!(lost, UploadError::Lost { segment: 0, offset: 0 }), "{lost}");
+    let mut upload = cluster.uploader.journal().load(upload.id).unwrap().unwrap();
+    assert_eq!(upload.offset(), 0);
+    let call = cluster.try_put(&mut upload, &bytes[..]).await.unwrap();
     cluster.chain.store(&call, cluster.owner).unwrap();
     assert_eq!(cluster.get(&call).await, bytes);
 }
