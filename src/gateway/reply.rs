@@ -69,9 +69,3 @@ impl From<ChainError> for Refusal {
         }
     }
 }
-
-impl From<crate::kv::KvError> for Refusal {
-    fn from(error: crate::kv::KvError) -> Self {
-        Self::internal(error.to_string())
-    }
-}

@@ -29,7 +29,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("access", &["BASE", "kv", "rpc", "ledger", "client", "storage", "cdn", "rights"]),
     ("ai", &["BASE", "kv", "rpc", "network", "ledger", "client", "storage", "tee", "rights"]),
     ("bridge", &["BASE", "kv", "rpc", "ledger", "client", "consensus"]),
-    ("gateway", &["BASE", "rpc", "client", "storage", "rights", "access"]),
+    ("gateway", &["BASE", "rpc", "client", "ledger", "storage", "rights", "access"]),
     ("explorer", &["BASE", "kv", "rpc", "ledger", "client"]),
     (
         "roles",
@@ -54,7 +54,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "explorer",
         ],
     ),
-    ("localnet", &["BASE", "client", "ledger", "rpc", "roles"]),
+    ("localnet", &["BASE", "client", "ledger", "network", "rpc", "roles"]),
     ("cli", &["BASE", "client", "ledger", "storage", "gateway", "access", "rights", "roles", "localnet", "rpc"]),
 ];
 
