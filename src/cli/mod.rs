@@ -108,7 +108,7 @@ fn dispatch(cli: Cli, output: &Output) -> anyhow::Result<()> {
     match cli.command {
         Command::Localnet(args) => local::run(args, output),
         Command::Run(args) => run::run(args, output),
-        Command::Config => output.text(&crate::config::Config::example_toml()),
+        Command::Config => output.text(crate::config::Config::example_toml().trim_end()),
         Command::Put(args) => block_on(files::put(&args, global, output)).map(drop),
         Command::Get(args) => block_on(files::get(&args, global, output)),
         Command::Stat(args) => block_on(files::stat(args, global, output)),

@@ -6,12 +6,14 @@
 
 use super::{Batch, Column, Durability, Entry, Kv, KvError, Op, format, poison::Latch, prefix};
 use crate::types::ByteCount;
+use parking_lot::RwLock;
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, DBRecoveryMode, LogLevel,
     Options, ReadOptions, WriteBatch, WriteOptions, checkpoint::Checkpoint,
 };
 use std::{
     path::{Path, PathBuf},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -65,7 +67,8 @@ impl Default for RocksOptions {
 pub struct RocksKv {
     latch: Latch,
     path: PathBuf,
-    db: DB,
+    /// Gone once poisoned, so that the files are free for a successor although some straggler still has this handle.
+    db: RwLock<Option<Arc<DB>>>,
 }
 
 impl RocksKv {
@@ -77,6 +80,7 @@ impl RocksKv {
         std::fs::create_dir_all(path).map_err(|error| engine(error.to_string()))?;
         let unknown = unknown_families(path).map_err(|error| engine(error.to_string()))?;
         let db = open_with_retry(path, &unknown, options)?;
+        let db = RwLock::new(Some(Arc::new(db)));
         let kv = Self { latch: Latch::new(name.clone()), path: path.to_owned(), db };
         format::check(&kv, &name)?;
         match unknown.first() {
@@ -94,29 +98,38 @@ impl RocksKv {
     /// they are on the same file system.
     pub fn checkpoint(&self, path: &Path) -> Result<(), KvError> {
         self.latch.read(|| {
-            let checkpoint = Checkpoint::new(&self.db).map_err(|error| error.to_string())?;
+            let db = self.open_handle()?;
+            let checkpoint = Checkpoint::new(&db).map_err(|error| error.to_string())?;
             checkpoint.create_checkpoint(path).map_err(|error| format!("checkpoint `{}`: {error}", path.display()))
         })
     }
 
-    fn family(&self, column: Column) -> &ColumnFamily {
-        self.db.cf_handle(column.name()).expect("every column family is opened with the database")
+    fn open_handle(&self) -> Result<Arc<DB>, String> {
+        self.db.read().clone().ok_or_else(|| "the database is closed".to_owned())
     }
+}
+
+fn family(db: &DB, column: Column) -> &ColumnFamily {
+    db.cf_handle(column.name()).expect("every column family is opened with the database")
 }
 
 impl Kv for RocksKv {
     fn get(&self, column: Column, key: &[u8]) -> Result<Option<Vec<u8>>, KvError> {
-        self.latch.read(|| self.db.get_cf(self.family(column), key).map_err(|error| error.to_string()))
+        self.latch.read(|| {
+            let db = self.open_handle()?;
+            db.get_cf(family(&db, column), key).map_err(|error| error.to_string())
+        })
     }
 
     fn scan(&self, column: Column, prefix: &[u8], from: &[u8], limit: usize) -> Result<Vec<Entry>, KvError> {
         self.latch.read(|| {
+            let db = self.open_handle()?;
             let mut reading = ReadOptions::default();
             if let Some(end) = prefix::end_of(prefix) {
                 reading.set_iterate_upper_bound(end);
             }
             let mut found = Vec::new();
-            let mut at = self.db.raw_iterator_cf_opt(self.family(column), reading);
+            let mut at = db.raw_iterator_cf_opt(family(&db, column), reading);
             at.seek(prefix.max(from));
             while let Some((key, value)) = at.item().filter(|(key, _)| found.len() < limit && key.starts_with(prefix)) {
                 found.push((key.to_vec(), value.to_vec()));
@@ -129,12 +142,13 @@ impl Kv for RocksKv {
 
     fn last(&self, column: Column, prefix: &[u8]) -> Result<Option<Entry>, KvError> {
         self.latch.read(|| {
+            let db = self.open_handle()?;
             let mut reading = ReadOptions::default();
             reading.set_iterate_lower_bound(prefix);
             if let Some(end) = prefix::end_of(prefix) {
                 reading.set_iterate_upper_bound(end);
             }
-            let mut at = self.db.raw_iterator_cf_opt(self.family(column), reading);
+            let mut at = db.raw_iterator_cf_opt(family(&db, column), reading);
             at.seek_to_last();
             at.status().map_err(|error| error.to_string())?;
             Ok(at.item().map(|(key, value)| (key.to_vec(), value.to_vec())))
@@ -143,20 +157,21 @@ impl Kv for RocksKv {
 
     fn write(&self, batch: Batch, durability: Durability) -> Result<(), KvError> {
         self.latch.write(|| {
+            let db = self.open_handle()?;
             let mut changes = WriteBatch::default();
             for op in &batch.ops {
                 match op {
-                    Op::Put(column, key, value) => changes.put_cf(self.family(*column), key, value),
-                    Op::Delete(column, key) => changes.delete_cf(self.family(*column), key),
+                    Op::Put(column, key, value) => changes.put_cf(family(&db, *column), key, value),
+                    Op::Delete(column, key) => changes.delete_cf(family(&db, *column), key),
                 }
             }
             let written = match (changes.is_empty(), durability) {
                 (true, Durability::Buffered) => Ok(()),
-                (true, Durability::Synced) => self.db.flush_wal(true),
+                (true, Durability::Synced) => db.flush_wal(true),
                 (false, _) => {
                     let mut writing = WriteOptions::default();
                     writing.set_sync(durability == Durability::Synced);
-                    self.db.write_opt(changes, &writing)
+                    db.write_opt(changes, &writing)
                 }
             };
             written.map_err(|error| error.to_string())
@@ -164,8 +179,11 @@ impl Kv for RocksKv {
     }
 
     fn poison(&self, reason: &str) {
-        if self.latch.poison(reason) {
-            self.db.cancel_all_background_work(false);
+        if self.latch.poison(reason)
+            && let Some(db) = self.db.write().take()
+        {
+            // Closes when the last call under way returns.
+            db.cancel_all_background_work(false);
         }
     }
 }

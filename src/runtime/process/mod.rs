@@ -140,6 +140,8 @@ impl NodeRuntime {
             let waited = tokio::task::spawn_blocking(move || runtime.shutdown_timeout(BLOCKING_GRACE)).await;
             waited.expect("shutting a runtime down does not panic");
         }
+        // Whoever still has a handle of this node's files must not keep a successor from them.
+        self.node.kill.pull("the node has stopped");
         aborted
     }
 
