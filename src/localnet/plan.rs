@@ -113,7 +113,7 @@ impl Plan {
     }
 
     fn create(options: &LocalnetOptions, now_ms: u64, rng: &NodeRng) -> Result<Self, LocalnetError> {
-        let mut ports = Ports::default();
+        let mut ports = Ports { rng, held: Vec::new() };
         let mut nodes = Vec::new();
         let roles = [
             (Role::Consensus, options.validators),
@@ -210,18 +210,30 @@ fn remove_contents(dir: &Path) -> Result<(), LocalnetError> {
     Ok(())
 }
 
-/// Free ports; the listeners are held until the plan is complete so that no port is given twice.
-#[derive(Default)]
-struct Ports(Vec<TcpListener>);
+/// Ports that are free now and that the system does not hand out to outgoing connections, as it does with those above
+/// 32,767: such a port could be taken while its node is down. The listeners are held until the plan is complete, so that no
+/// port is given twice.
+struct Ports<'a> {
+    rng: &'a NodeRng,
+    held: Vec<TcpListener>,
+}
 
-impl Ports {
+const PORT_MIN: u16 = 15_000;
+const PORT_COUNT: u64 = 17_000;
+const PORT_TRIES: usize = 1_000;
+
+impl Ports<'_> {
     fn free(&mut self) -> Result<u16, LocalnetError> {
-        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let failed = |e: std::io::Error| LocalnetError::NotReady { millis: 0, reason: format!("no free port: {e}") };
-        let listener = TcpListener::bind(any).map_err(failed)?;
-        let port = listener.local_addr().map_err(failed)?.port();
-        self.0.push(listener);
-        Ok(port)
+        for _ in 0..PORT_TRIES {
+            let offset = u16::try_from(self.rng.below(PORT_COUNT)).expect("the count fits a port number");
+            let port = PORT_MIN + offset;
+            if let Ok(listener) = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))) {
+                self.held.push(listener);
+                return Ok(port);
+            }
+        }
+        let reason = format!("no free port among {PORT_TRIES} tried from {PORT_MIN} on");
+        Err(LocalnetError::NotReady { millis: 0, reason })
     }
 }
 
