@@ -54,7 +54,7 @@ fn describe(document: &StatusDocument) -> String {
         chain.peers
     );
     match &document.gateway {
-        Some(gateway) => out.push_str(&format!("gateway  {}, {} unfinished uploads\n", gateway.node, gateway.uploads)),
+        Some(gateway) => out.push_str(&format!("gateway  {}, {} uploads kept\n", gateway.node, gateway.uploads)),
         None => out.push_str("gateway  not reached\n"),
     }
     let rows: Vec<Vec<String>> = document

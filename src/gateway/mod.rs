@@ -1,4 +1,4 @@
-//! Wire protocols through which users reach their files. HTTP for now.
+//! Wire protocols through which users reach their files: HTTP is the only one here.
 //!
 //! Owns requests, answers, ranges and upload handles. Must not know how files are dispersed (that is `storage`) or how the
 //! chain works (that is behind the chain client). Invariants: memory is bounded by a few segments per request; an offset that
