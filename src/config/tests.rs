@@ -22,15 +22,15 @@ fn refused(text: &str) -> String {
 
 #[test]
 fn example_file_is_the_generated_text_and_means_the_defaults() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = crate::codec::golden::checkout();
     let file = root.join("config.example.toml");
     let text = std::fs::read_to_string(&file).expect("config.example.toml is in the repository");
     assert_eq!(text, Config::example_toml(), "write the output of `cess config` to config.example.toml");
     let loaded = Config::load_from(Some(&file), [], &Flags::default()).expect("parses");
     let mut defaults = Config::defaults();
     assert_eq!(defaults.node.dir, Path::new("."));
-    defaults.node.dir = root.to_owned();
     defaults.chain.genesis = root.join("genesis.json");
+    defaults.node.dir = root;
     assert_eq!(loaded, defaults);
 }
 

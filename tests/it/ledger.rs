@@ -74,7 +74,6 @@ async fn replays_foreign_chains_and_empty_pockets_are_refused_with_names_and_bou
     let rpc = rpc(&cluster).await;
     let key = dev_accounts().swap_remove(1).key;
     let signed = |chain_id: u64, nonce: u64, value: U256| {
-        let fee = 10_000_000_000u64;
         let tx = TxEip1559 {
             chain_id,
             nonce,

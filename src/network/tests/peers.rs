@@ -55,7 +55,8 @@ pub async fn the_connection_limit_holds(rig: &mut impl Rig) {
     assert!(answer.is_err());
     assert_echo(&first, full.local_peer()).await;
     assert_eq!(full.peers().len(), 1);
-    full.disconnect(first.local_peer());
+    // A mere disconnect would not do: the lookup service of a live host may dial again.
+    first.shutdown().await;
     until("there is room", || full.peers().is_empty()).await;
     until("the refused side noticed", || second.peers().is_empty()).await;
     assert_echo(&second, full.local_peer()).await;
