@@ -1,4 +1,4 @@
-//! The libp2p host: TCP with noise and yamux, and QUIC, behind the network port.
+//! The libp2p host: TCP with TLS (or noise) and yamux, and QUIC, behind the network port.
 //!
 //! Owns the swarm and everything that travels through it. Must not know what a message means. One task owns the swarm
 //! (`driver`); callers talk to it through a bounded channel; bulk streams bypass it and touch only their connection.
@@ -11,6 +11,7 @@ mod events;
 mod frames;
 mod listen;
 mod requests;
+mod secure;
 mod state;
 mod streams;
 mod wire;
