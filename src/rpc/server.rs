@@ -7,8 +7,11 @@ use super::limits;
 use crate::runtime::{Criticality, Metrics, Node, Phase};
 use jsonrpsee::RpcModule;
 use jsonrpsee::core::middleware::RpcServiceBuilder;
+use jsonrpsee::core::traits::IdProvider;
 use jsonrpsee::server::{BatchRequestConfig, PingConfig, ServerConfig};
+use jsonrpsee::types::SubscriptionId;
 use std::net::{SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicU64, Ordering};
 use tokio_util::sync::CancellationToken;
 
 /// Starts servers; see [`Server::start`].
@@ -69,6 +72,16 @@ impl Server {
     }
 }
 
+/// Subscription ids as Ethereum clients expect them: hexadecimal text.
+#[derive(Debug, Default)]
+struct HexIds(AtomicU64);
+
+impl IdProvider for HexIds {
+    fn next_id(&self) -> SubscriptionId<'static> {
+        format!("{:#x}", self.0.fetch_add(1, Ordering::Relaxed) + 1).into()
+    }
+}
+
 fn config() -> ServerConfig {
     let bytes = |n: usize| u32::try_from(n).expect("limits are below 4 GiB");
     ServerConfig::builder()
@@ -79,6 +92,7 @@ fn config() -> ServerConfig {
         .set_batch_request_config(BatchRequestConfig::Limit(limits::BATCH_MAX_CALLS))
         .set_message_buffer_capacity(limits::MESSAGE_BUFFER)
         .enable_ws_ping(PingConfig::new())
+        .set_id_provider(HexIds::default())
         .set_first_request_timeout(Some(limits::FIRST_REQUEST_DEADLINE))
         .build()
 }

@@ -3,8 +3,9 @@
 use super::*;
 use crate::runtime::{CpuPool, Node};
 use jsonrpsee::core::JsonRawValue;
-use jsonrpsee::core::client::ClientT;
+use jsonrpsee::core::client::{ClientT, Subscription, SubscriptionClientT, SubscriptionKind};
 use jsonrpsee::http_client::HttpClientBuilder;
+use jsonrpsee::types::SubscriptionId;
 use jsonrpsee::ws_client::WsClientBuilder;
 use serde_json::{Value, json};
 
@@ -14,6 +15,13 @@ fn module() -> RpcModule<()> {
     module.register_async_method("long", |params, _, _| async move { params.one().map(text_of) }).unwrap();
     module.register_method("bug", |_, _, _| -> u64 { panic!("a bug of the test") }).unwrap();
     module.register_method("revert", |_, _, _| Err::<(), _>(error::reverted([0xde, 0xad]))).unwrap();
+    module
+        .register_subscription("eth_subscribe", "eth_subscription", "eth_unsubscribe", |_, pending, _, _| async {
+            if let Ok(sink) = pending.accept().await {
+                sink.closed().await;
+            }
+        })
+        .unwrap();
     module
 }
 
@@ -45,6 +53,26 @@ async fn http_and_websocket_share_a_port() {
     assert!(node.metrics.render().contains("cess_panics_total{node=\"rpc-test\"} 1"));
     assert!(node.tasks.shutdown().await.is_empty());
     assert!(http.request::<u64, _>("double", [21]).await.is_err());
+}
+
+/// Ethereum clients (viem's `watchBlocks` is one) take a subscription's id only as `0x…` text.
+#[tokio::test]
+async fn subscription_ids_are_hexadecimal_text() {
+    let (node, handle) = start();
+    let ws = WsClientBuilder::default().build(format!("ws://{}", handle.local_addr)).await.unwrap();
+    let mut ids = Vec::new();
+    let mut open = Vec::<Subscription<Value>>::new();
+    for _ in 0..3 {
+        open.push(ws.subscribe("eth_subscribe", ["newHeads"], "eth_unsubscribe").await.unwrap());
+        let SubscriptionKind::Subscription(SubscriptionId::Str(id)) = open[open.len() - 1].kind() else {
+            panic!("{:?} is no text", open[open.len() - 1].kind());
+        };
+        assert!(id.strip_prefix("0x").is_some_and(|digits| u64::from_str_radix(digits, 16).is_ok()), "{id}");
+        ids.push(id.to_string());
+    }
+    ids.dedup();
+    assert_eq!(ids.len(), 3, "{ids:?}");
+    node.tasks.shutdown().await;
 }
 
 #[tokio::test]
