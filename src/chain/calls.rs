@@ -7,9 +7,9 @@ use super::{full::FullChain, head::Head};
 use crate::{
     ledger::{
         executor::{self, BlockEnv, CallOutcome, CallRequest},
-        state::StateView,
+        state::{StateError, StateView},
     },
-    types::{Address, params::BLOCK_GAS_LIMIT},
+    types::{Address, U256, params::BLOCK_GAS_LIMIT},
 };
 use alloy_primitives::Bytes;
 
@@ -50,8 +50,25 @@ impl FullChain {
 }
 
 fn run(view: &dyn StateView, env: &BlockEnv, request: &CallRequest, gas: u64) -> Result<CallOutcome, CallFault> {
+    check_funds(view, request)?;
     let request = CallRequest { gas, ..request.clone() };
     executor::call(view, env, &request).map_err(|e| CallFault::Invalid(e.to_string()))
+}
+
+/// Refuses in the words wallets look for.
+fn check_funds(view: &dyn StateView, request: &CallRequest) -> Result<(), CallFault> {
+    let failed = |e: StateError| CallFault::Invalid(e.to_string());
+    let balance = match request.value.is_zero() {
+        true => return Ok(()),
+        false => view.account(&request.from).map_err(failed)?.map_or(U256::ZERO, |info| info.balance),
+    };
+    if request.value <= balance {
+        return Ok(());
+    }
+    let (from, value) = (request.from, request.value);
+    let text =
+        format!("insufficient funds for gas * price + value: address {from} has {balance}, the call sends {value}");
+    Err(CallFault::Invalid(text))
 }
 
 fn answer(outcome: CallOutcome) -> Result<Bytes, CallFault> {
