@@ -1,9 +1,12 @@
 //! A storage miner: lends disk space and keeps fragments.
 
 use super::{base::Base, funds};
-use crate::storage::{
-    fragments::DiskStore,
-    miner::{Declaration, MinerConfig, MinerService},
+use crate::{
+    network::Network,
+    storage::{
+        fragments::DiskStore,
+        miner::{Declaration, MinerConfig, MinerService, network_prefix},
+    },
 };
 
 /// Opens the fragment store, registers the miner and serves fragments.
@@ -15,8 +18,9 @@ pub async fn start(base: &mut Base) -> anyhow::Result<()> {
     let (root, kv, limit) = (config.node.dir.join("fragments"), base.kv.clone(), config.storage.space.0);
     let opener = node.clone();
     let store = tokio::task::spawn_blocking(move || DiskStore::open(&opener, &root, kv, limit)).await??;
+    let prefix = network_prefix(&config.network.external, &base.network.listen_addrs());
     let declaration =
-        Declaration { name: config.node.name.clone(), operator: None, prefix: 0, capacity: config.storage.space.0 };
+        Declaration { name: config.node.name.clone(), operator: None, prefix, capacity: config.storage.space.0 };
     let (network, chain, miner) = (base.network.clone(), base.chain.clone(), MinerConfig::new(declaration));
     MinerService::start(&node, network, chain, &base.keys, store, miner).await?;
     Ok(())

@@ -5,12 +5,14 @@
 //! the chain claims is kept until the chain lets go of it; every background job is a worker.
 
 mod follow;
+mod prefix;
 mod register;
 mod serve;
 #[cfg(test)]
 mod tests;
 mod upkeep;
 
+pub use prefix::network_prefix;
 pub use register::{Declaration, ensure_registered};
 
 use super::fragments::{Cursor, FragmentError, FragmentStore};

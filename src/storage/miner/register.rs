@@ -23,7 +23,7 @@ pub struct Declaration {
     pub name: String,
     /// Who answers for the miner; its own account if `None`.
     pub operator: Option<Address>,
-    /// /24 of its public address, 0 on loopback.
+    /// Where its address is, by [`super::network_prefix`].
     pub prefix: u32,
     /// Bytes lent.
     pub capacity: u64,
