@@ -143,16 +143,14 @@ fn read_record(bytes: &[u8]) -> Option<(Stored, usize)> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{
-        consensus::Header,
-        crypto::VrfProof,
-        types::{Address, B256, BlockId},
-    };
-
-    fn stored(height: Height, round: u32, size: usize) -> Stored {
-        let txs = vec![vec![7; size]];
+impl Stored {
+    /// A proposal of chain 1 by nobody, for the tests here and of the proposals in flight.
+    pub fn sample(height: Height, round: u32, txs: Vec<Vec<u8>>) -> Self {
+        use crate::{
+            consensus::Header,
+            crypto::VrfProof,
+            types::{Address, B256, BlockId},
+        };
         let header = Header {
             chain_id: 1,
             height,
@@ -166,7 +164,16 @@ mod tests {
             committee: [0; 32],
             next_committee: [0; 32],
         };
-        Stored { round, pol_round: None, proposer: Account(Address::ZERO), block: Block { header, txs } }
+        Self { round, pol_round: None, proposer: Account(Address::ZERO), block: Block { header, txs } }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stored(height: Height, round: u32, size: usize) -> Stored {
+        Stored::sample(height, round, vec![vec![7; size]])
     }
 
     #[test]

@@ -266,31 +266,9 @@ pub(super) fn parts_of(stored: &Stored, encoded: Bytes) -> Vec<ProposalPart> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        consensus::Header,
-        crypto::VrfProof,
-        types::{Address, B256},
-    };
 
     fn peer(byte: u8) -> PeerId {
         PeerId::from_bytes(&[[0, 32].as_slice(), &[byte; 32]].concat()).unwrap()
-    }
-
-    fn stored(height: Height, round: u32, txs: Vec<Vec<u8>>) -> Stored {
-        let header = Header {
-            chain_id: 1,
-            height,
-            parent: BlockId::default(),
-            time_ms: 0,
-            proposer: Address::ZERO,
-            round,
-            vrf: VrfProof([0; 80]),
-            body: Block::body_hash(&txs),
-            executed_parent: B256::ZERO,
-            committee: [0; 32],
-            next_committee: [0; 32],
-        };
-        Stored { round, pol_round: None, proposer: Account(Address::ZERO), block: Block { header, txs } }
     }
 
     fn parts(stored: &Stored) -> Vec<ProposalPart> {
@@ -300,7 +278,7 @@ mod tests {
     #[test]
     fn large_blocks_assemble_in_any_order() {
         let mut store = Proposals::new(1);
-        let stored = stored(3, 0, vec![vec![5; PART_MAX_BYTES]; 3]);
+        let stored = Stored::sample(3, 0, vec![vec![5; PART_MAX_BYTES]; 3]);
         let mut parts = parts(&stored);
         assert_eq!(parts.len(), 4);
         parts.reverse();
@@ -321,7 +299,7 @@ mod tests {
     #[test]
     fn a_block_proposed_again_is_news_once() {
         let mut store = Proposals::new(1);
-        let mut first = stored(3, 0, vec![vec![5; PART_MAX_BYTES]]);
+        let mut first = Stored::sample(3, 0, vec![vec![5; PART_MAX_BYTES]]);
         for part in parts(&first) {
             store.add_part(peer(1), part, 3).unwrap();
         }
@@ -336,7 +314,7 @@ mod tests {
     #[test]
     fn refuses_what_is_not_the_block() {
         let mut store = Proposals::new(1);
-        let good = stored(3, 0, vec![vec![1]]);
+        let good = Stored::sample(3, 0, vec![vec![1]]);
         let refused = |store: &mut Proposals, change: &dyn Fn(&mut Stored)| {
             let mut other = good.clone();
             change(&mut other);
@@ -353,7 +331,7 @@ mod tests {
             assert!(matches!(refused(&mut store, &change), Err(PartError::NotTheBlock { .. })));
         }
         assert!(refused(&mut store, &|_| ()).unwrap().is_some());
-        let mut part = parts(&stored(3, 1, vec![])).remove(0);
+        let mut part = parts(&Stored::sample(3, 1, vec![])).remove(0);
         part.count = 1_000;
         assert!(matches!(store.add_part(peer(1), part, 3), Err(PartError::Bounds { .. })));
     }
@@ -362,11 +340,12 @@ mod tests {
     fn senders_are_bounded() {
         let mut store = Proposals::new(1);
         for round in 0..40 {
-            let block = stored(3, round, vec![vec![5; PART_MAX_BYTES]]);
+            let block = Stored::sample(3, round, vec![vec![5; PART_MAX_BYTES]]);
             store.add_part(peer(1), parts(&block).remove(0), 3).unwrap();
         }
         assert_eq!(store.assemblies.len(), SENDER_MAX_ASSEMBLIES);
-        let mut add = |height, round| store.add_part(peer(1), parts(&stored(height, round, vec![])).remove(0), 3);
+        let mut add =
+            |height, round| store.add_part(peer(1), parts(&Stored::sample(height, round, vec![])).remove(0), 3);
         for round in 0..16 {
             assert!(add(3, round).unwrap().is_some());
         }
