@@ -13,12 +13,17 @@ use crate::{
         genesis::{Genesis, GenesisAccount, GenesisValidator},
         native::NativeTx,
     },
-    network::{MemoryHub, MemoryNetwork, Network, peer_id_of},
-    runtime::{CpuPool, Node},
+    network::{HostConfig, Libp2pNetwork, MemoryHub, MemoryNetwork, Network, peer_id_of},
+    rpc::Server,
+    runtime::{CpuPool, Node, NodeRuntime},
     types::{Address, Amount, Profile, U256},
 };
 use alloy_primitives::Bytes;
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 use tempfile::TempDir;
 
 /// Longest any story here may take.
@@ -170,5 +175,59 @@ async fn validators_agree_a_killed_one_catches_up_and_followers_submit() {
         mined(resident.chain.client.as_ref(), third).await;
         assert_eq!(resident.chain.client.balance(to).await.unwrap(), U256::from(3));
         resident.node.tasks.shutdown().await;
+    }
+}
+
+/// What must be gone with a node.
+struct Remains {
+    chain: Weak<FullChain>,
+    kv: Weak<MemoryKv>,
+    net: Weak<Libp2pNetwork>,
+}
+
+impl Remains {
+    fn owners(&self) -> [usize; 3] {
+        [self.chain.strong_count(), self.kv.strong_count(), self.net.strong_count()]
+    }
+
+    async fn until_gone(&self) {
+        while self.owners() != [0; 3] {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+}
+
+/// A validator with a real host and a JSON-RPC server, on a runtime of its own.
+async fn lone_validator(town: &Town) -> (NodeRuntime, Remains) {
+    let (genesis, wal_dir) = (town.genesis.clone(), town.dir.path().join("lone"));
+    let builder = move |node: Node| async move {
+        let keys = keys(0);
+        let listen = vec!["/ip4/127.0.0.1/tcp/0".parse()?];
+        let net = Libp2pNetwork::start(HostConfig::new(keys.network.clone(), CHAIN.to_string(), listen), &node).await?;
+        let kv = Arc::new(MemoryKv::new());
+        let config = ChainConfig { wal_dir, bft: BftConfig::default() };
+        let chain = ChainNode::start(&node, kv.clone(), net.clone(), &keys, &genesis, config).await?;
+        let remains =
+            Remains { chain: Arc::downgrade(chain.client.chain()), kv: Arc::downgrade(&kv), net: Arc::downgrade(&net) };
+        Server::start("127.0.0.1:0".parse()?, chain.rpc, node.metrics.clone(), &node)?;
+        above(chain.client.as_ref(), 0).await;
+        Ok(remains)
+    };
+    NodeRuntime::start("lone", town.pool.clone(), builder).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_ends_leaves_nothing_in_memory() {
+    for killed in [true, false] {
+        let town = Town::new(1);
+        let (runtime, remains) = lone_validator(&town).await;
+        assert!(remains.owners().into_iter().all(|owners| owners > 0));
+        match killed {
+            true => runtime.kill(),
+            false => assert_eq!(runtime.stop().await, Vec::<String>::new()),
+        }
+        let gone = tokio::time::timeout(DEADLINE, remains.until_gone()).await.is_ok();
+        let owners = remains.owners();
+        assert!(gone, "killed: {killed}, owners of chain, database and host: {owners:?}");
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Shared by the libp2p host and the in-memory twin. Must not know how bytes travel.
 //! Invariants: every queue is bounded; a handler that panics answers an error; names come from peers and are only looked
-//! up, never stored.
+//! up, never stored; a host that has ended holds no handler, since handlers often hold their host.
 
 use super::port::{Frames, Protocol, REQUEST_MAX_BYTES, RequestHandler, Topic};
 use crate::crypto::hash;
@@ -57,23 +57,41 @@ impl Refusal {
     }
 }
 
+type Handlers = BTreeMap<&'static str, Arc<dyn RequestHandler>>;
+
 /// Handlers, acceptors and subscribers of one host.
-#[derive(Default)]
 pub(super) struct Registry {
-    handlers: Mutex<BTreeMap<&'static str, Arc<dyn RequestHandler>>>,
+    /// `None` once the host has ended.
+    handlers: Mutex<Option<Handlers>>,
     acceptors: Mutex<BTreeMap<&'static str, Acceptor>>,
     topics: Mutex<BTreeMap<&'static str, broadcast::Sender<(PeerId, Bytes)>>>,
 }
 
+impl Default for Registry {
+    fn default() -> Self {
+        Self { handlers: Mutex::new(Some(Handlers::new())), acceptors: Mutex::default(), topics: Mutex::default() }
+    }
+}
+
 impl Registry {
-    /// Answers requests of `protocol` from now on.
+    /// Answers requests of `protocol` from now on, unless the host has ended.
     pub(super) fn serve(&self, protocol: Protocol, handler: Arc<dyn RequestHandler>) {
-        self.handlers.lock().insert(protocol.0, handler);
+        // Both a replaced and a refused handler are dropped outside of the lock: they may be the last owners of a whole service.
+        let _unused = match self.handlers.lock().as_mut() {
+            Some(handlers) => handlers.insert(protocol.0, handler),
+            None => Some(handler),
+        };
+    }
+
+    /// Lets go of the handlers because the host has ended. A handler and the host it answers on usually hold each other:
+    /// without this neither would ever be freed.
+    pub(super) fn close(&self) {
+        let _handlers = self.handlers.lock().take();
     }
 
     /// Runs the handler of `protocol` on one request.
     pub(super) async fn answer(&self, from: PeerId, protocol: &str, body: Bytes) -> Result<Bytes, String> {
-        let handler = self.handlers.lock().get(protocol).cloned();
+        let handler = self.handlers.lock().as_ref().and_then(|handlers| handlers.get(protocol).cloned());
         let Some(handler) = handler else { return Err(format!("nobody answers requests of {protocol}")) };
         let answer = AssertUnwindSafe(handler.handle(from, body)).catch_unwind().await;
         let answer = answer.unwrap_or_else(|_| Err(format!("the handler of {protocol} panicked")))?;

@@ -24,7 +24,7 @@ pub use config::HostConfig;
 use self::{
     driver::{Command, Driver},
     frames::Closer,
-    state::{Shared, peer_of},
+    state::{EndOnDrop, Shared, peer_of},
     wire::Request,
 };
 use super::{
@@ -82,9 +82,9 @@ impl Libp2pNetwork {
         let host = Arc::new(Self { shared, commands, streams, closer, halt, stopped });
 
         let driver = Driver::new(swarm, host.shared.clone(), inbound, config.chain_tag, &config.bootstrap);
-        let (halt, stopped) = (host.halt.clone(), host.stopped.clone());
+        let (halt, stopped, end) = (host.halt.clone(), host.stopped.clone(), EndOnDrop(host.shared.clone()));
         host.spawn(node, "network", async move {
-            let _stopped = stopped.drop_guard();
+            let (_stopped, _end) = (stopped.drop_guard(), end);
             driver.run(command_queue, halt).await;
         });
         let handlers =

@@ -13,7 +13,10 @@ use crate::{
 };
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 use parking_lot::Mutex;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+};
 use tokio::sync::{Notify, broadcast};
 
 /// State shared by the swarm task and the callers.
@@ -36,6 +39,15 @@ pub(super) struct Wishes {
     pub(super) subscribe: BTreeSet<Topic>,
     /// Peers whose addresses in the book changed.
     pub(super) addresses: BTreeSet<PeerId>,
+}
+
+/// Ends what the host offers when it is dropped: with the swarm's task, whether that stopped in order or was killed.
+pub(super) struct EndOnDrop(pub(super) Arc<Shared>);
+
+impl Drop for EndOnDrop {
+    fn drop(&mut self) {
+        self.0.registry.close();
+    }
 }
 
 impl Shared {

@@ -132,6 +132,7 @@ impl MemoryHub {
     pub fn crash(&self, peer: PeerId) {
         let Some(host) = self.state.lock().hosts.remove(&peer) else { return };
         host.down.cancel();
+        host.registry.close();
         for other in self.connected(peer) {
             self.unlink(peer, other);
         }
