@@ -28,7 +28,10 @@ use crate::{
 };
 use parking_lot::Mutex;
 use rayon::prelude::*;
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::sync::watch;
 
 /// What does not change while a chain lives.
@@ -87,7 +90,8 @@ impl FullChain {
             return Err(StoreError::Root { height, found: root, expected: newest.header.state_root });
         }
         let pool = Mempool::new(spec.chain_id, Limits::default());
-        let head = watch::Sender::new(Arc::new(Head::new(newest)));
+        let interval = Duration::from_millis(spec.params.block_interval_ms);
+        let head = watch::Sender::new(Arc::new(Head::new(newest, node.clock.unix_ms(), interval)));
         let commitment = Mutex::new(commitment);
         let (node, worker) = (node.clone(), node.workers.register("executor"));
         let chain = Arc::new(Self { node, spec, blocks, state, pool, commitment, head, worker });
@@ -228,7 +232,8 @@ impl FullChain {
     ) -> Result<Arc<Head>, StoreError> {
         let mut batch = Batch::new();
         self.blocks.stage_executed(&mut batch, &executed, receipts);
-        let head = Arc::new(Head::new(executed));
+        let interval = Duration::from_millis(self.spec.params.block_interval_ms);
+        let head = Arc::new(Head::new(executed, self.node.clock.unix_ms(), interval));
         // Buffered: the block is durable already, and a state lost to a power failure is computed again from it.
         let publish = || drop(self.head.send_replace(head.clone()));
         self.state.commit(batch, delta, Durability::Buffered, publish)?;

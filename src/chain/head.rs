@@ -2,6 +2,7 @@
 
 use super::records::ExecutedBlock;
 use crate::{ledger::executor::next_base_fee, types::Height};
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// The newest executed block.
@@ -11,20 +12,56 @@ pub struct Head {
     pub executed: ExecutedBlock,
     /// Base fee of the block after it.
     pub next_base_fee: u64,
-    /// When this node executed it.
+    /// When it was proposed, as far as this node can tell: the next block's time counts from here.
     pub since: Instant,
 }
 
 impl Head {
-    /// `executed` becomes the head now.
-    pub fn new(executed: ExecutedBlock) -> Self {
+    /// `executed` becomes the head at `now_ms`. It was proposed earlier, by its own word: that is believed up to `believed`, so
+    /// that a wrong clock makes the next block early by no more.
+    pub fn new(executed: ExecutedBlock, now_ms: u64, believed: Duration) -> Self {
         let header = &executed.header;
         let next_base_fee = next_base_fee(header.gas_used, header.gas_limit, executed.base_fee());
-        Self { next_base_fee, executed, since: Instant::now() }
+        let age = Duration::from_millis(now_ms.saturating_sub(executed.time_ms)).min(believed);
+        let now = Instant::now();
+        Self { next_base_fee, executed, since: now.checked_sub(age).unwrap_or(now) }
     }
 
     /// Its height.
     pub fn height(&self) -> Height {
         self.executed.height()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::{B256, BlockId};
+
+    fn block(time_ms: u64) -> ExecutedBlock {
+        ExecutedBlock {
+            hash: B256::ZERO,
+            header: alloy_consensus::Header::default(),
+            beacon: B256::ZERO,
+            block: BlockId::default(),
+            time_ms,
+            skipped: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn counts_from_the_proposal_and_believes_no_clock_too_far() {
+        const NOW_MS: u64 = 1_700_000_000_000;
+        let believed = Duration::from_millis(250);
+        let young = (NOW_MS - 100, 100);
+        let old = (NOW_MS - 3_600_000, 250);
+        let of_a_fast_clock = (NOW_MS + 15_000, 0);
+        let of_no_clock = (0, 250);
+        for (time_ms, age) in [young, old, of_a_fast_clock, of_no_clock] {
+            let age = Duration::from_millis(age);
+            let before = Instant::now();
+            let head = Head::new(block(time_ms), NOW_MS, believed);
+            assert!(before <= head.since + age && head.since + age <= Instant::now(), "{time_ms}");
+        }
     }
 }
