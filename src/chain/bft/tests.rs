@@ -11,6 +11,7 @@ use crate::{
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -242,6 +243,16 @@ impl Drop for Cluster {
     }
 }
 
+/// Waits for what comes in time; fails with `what` when it does not.
+async fn until(what: &str, mut come: impl FnMut() -> bool) {
+    let waiting = async {
+        while !come() {
+            sleep(Duration::from_millis(1)).await;
+        }
+    };
+    assert!(timeout(PATIENCE, waiting).await.is_ok(), "in {PATIENCE:?} not yet: {what}");
+}
+
 fn files_in(dir: &Path) -> Vec<String> {
     let mut names: Vec<_> =
         std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
@@ -256,12 +267,16 @@ async fn four_validators_and_a_follower_agree() {
     cluster.reached(&[0, 1, 2, 3, 4], 20).await;
     cluster.check_agreement();
     assert_eq!(files_in(&cluster.wal_dir(0)), ["consensus.wal", "proposals.log"]);
+    // The chain is ahead of the driver's own view by a moment, three of four go on without the fourth, and a busy machine
+    // lets a member miss its turns: all of that passes, so it is waited for.
     let handle = &cluster.processes[0].as_ref().unwrap().handle;
-    assert!(handle.is_validator() && handle.height() > 20 && handle.connected_members() == 3);
+    until("the driver sees a later height", || handle.height() > 20).await;
+    until("every member is connected", || handle.connected_members() == 3).await;
+    assert!(handle.is_validator());
     assert!(!cluster.processes[4].as_ref().unwrap().handle.is_validator());
-    let proposers: std::collections::BTreeSet<_> =
-        cluster.chains[0].blocks.lock().iter().map(|(block, _)| block.header.proposer).collect();
-    assert_eq!(proposers.len(), 4);
+    let blocks = &cluster.chains[0].blocks;
+    let proposers = || blocks.lock().iter().map(|(block, _)| block.header.proposer).collect::<BTreeSet<_>>();
+    until("every member has proposed", || proposers().len() == 4).await;
 }
 
 #[tokio::test]
