@@ -348,7 +348,7 @@ impl Cluster {
             prefix: 0,
             capacity: CAPACITY,
             used: 0,
-            since: 1,
+            since: self.chain.height(),
             name: format!("miner {seed}"),
         };
         let peer = peer_of(&record).unwrap();

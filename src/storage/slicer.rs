@@ -9,15 +9,19 @@ use super::{
 };
 use crate::{
     ledger::manifest::{MANIFEST_MAX_SEGMENTS, Manifest, ManifestError, SegmentEntry, fragment_len},
+    runtime::CpuPool,
     types::{
         ByteCount, FragmentId, SegmentId,
         params::{DATA_FRAGMENTS, FILE_MAX_BYTES, FRAGMENT_MAX_BYTES, FRAGMENTS, PARITY_FRAGMENTS, SEGMENT_MAX_BYTES},
     },
 };
 use bytes::Bytes;
+use futures::{Stream, StreamExt, stream};
 use std::io;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
+/// Segments encoded at once.
+const ENCODING_MAX: usize = 2;
 /// Input up to this size never takes full-sized buffers.
 const SMALL_MAX_BYTES: usize = 1 << 20;
 const SLAB_BYTES: usize = FRAGMENT_MAX_BYTES as usize;
@@ -137,6 +141,31 @@ impl<R: AsyncRead + Unpin> Slicer<R> {
         }
         Ok(len)
     }
+}
+
+/// The segments of a stream as they come, encoded on the threads of `pool`, in order.
+pub fn encoded<R: AsyncRead + Unpin + Send>(
+    slicer: Slicer<R>,
+    pool: CpuPool,
+) -> impl Stream<Item = Result<EncodedSegment, SliceError>> + Send {
+    let raw = stream::unfold(Some(slicer), |slicer| async {
+        let mut slicer = slicer?;
+        match slicer.next().await {
+            Ok(Some(segment)) => Some((Ok(segment), Some(slicer))),
+            Ok(None) => None,
+            Err(error) => Some((Err(error), None)),
+        }
+    });
+    raw.map(move |raw| {
+        let pool = pool.clone();
+        async move {
+            match raw {
+                Ok(raw) => Ok(pool.run(move || raw.encode()).await),
+                Err(error) => Err(error),
+            }
+        }
+    })
+    .buffered(ENCODING_MAX)
 }
 
 impl RawSegment {

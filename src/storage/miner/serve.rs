@@ -9,7 +9,10 @@ use crate::{
     ledger::{manifest::Manifest, receipt::receipt_message},
     network::{FrameSink, FrameSource, Frames, NetError, Network, PeerId},
     runtime::{Counter, Criticality, Phase},
-    storage::wire::{Answer, Ask, DATA, HAS_MAX_FRAGMENTS, Refusal, Request, Response},
+    storage::{
+        fragments::FragmentError,
+        wire::{Answer, Ask, DATA, HAS_MAX_FRAGMENTS, Refusal, Request, Response},
+    },
     types::{FragmentId, params::FRAGMENTS},
 };
 use bytes::Bytes;
@@ -227,7 +230,12 @@ impl Inner {
     async fn put(&self, id: FragmentId, bytes: Bytes) -> Result<(), Refusal> {
         self.node.metrics.add(Counter::BytesIn, bytes.len() as u64);
         let since = *self.height.borrow();
-        self.store.put(id, bytes, since).await?;
+        if let Err(error) = self.store.put(id, bytes, since).await {
+            if matches!(error, FragmentError::DiskFull { .. }) {
+                tracing::error!(%error, "fragment refused: less space is left than is lent");
+            }
+            return Err(error.into());
+        }
         self.show_space();
         Ok(())
     }

@@ -58,7 +58,7 @@ impl FromStr for UploadId {
 /// Which miners an upload goes to.
 #[derive(Debug, Clone, PartialEq, Eq, borsh::BorshSerialize, borsh::BorshDeserialize)]
 pub struct Placement {
-    /// Height of the beacon the miners were drawn with.
+    /// Height of the beacon the miners were drawn with; none has the height [`Height::MAX`] of one given up.
     pub beacon_height: Height,
     /// Holder of each column.
     pub holders: Vec<[u8; 20]>,
@@ -127,6 +127,12 @@ impl Upload {
 }
 
 impl Placement {
+    /// Gives up the beacon: its miners did not suffice, so the next attempt is drawn with a newer one, which knows the miners
+    /// that registered since. Holders stay as far as that ranking has them.
+    pub(super) fn expire(&mut self) {
+        self.beacon_height = Height::MAX;
+    }
+
     /// Notes that `holder` had `column`; the oldest notes make room.
     pub(super) fn remember(&mut self, column: u8, holder: Address) {
         let note = (column, holder.into());

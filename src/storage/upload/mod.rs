@@ -18,7 +18,7 @@ use super::{
     directory::MinerDirectory,
     fetch::{FetchError, Fetcher},
     link::DataClient,
-    slicer::{EncodedSegment, ManifestBuilder, SliceError, Slicer},
+    slicer::{EncodedSegment, ManifestBuilder, SliceError, Slicer, encoded},
 };
 use crate::{
     client::{ChainClient, ChainError},
@@ -36,14 +36,12 @@ use crate::{
 use alloy_primitives::Bytes as EthBytes;
 use alloy_sol_types::SolCall;
 use columns::Columns;
-use futures::{Stream, StreamExt, stream};
+use futures::{Stream, StreamExt};
 use std::{sync::Arc, time::Duration};
 use tokio::io::AsyncRead;
 
 /// Buffers of an uploader's pool: two full segments with their parity, 192 MiB.
 pub const UPLOAD_BUFFERS: usize = 2 * FRAGMENTS;
-/// Segments encoded at once.
-const ENCODING_MAX: usize = 2;
 /// Segments on their way to miners at once.
 const PUSHING_MAX: usize = 3;
 
@@ -229,12 +227,26 @@ impl Uploader {
         input: R,
         progress: OnProgress<'_>,
     ) -> Result<StoreCall, UploadError> {
+        let result = self.store(upload, input, progress).await;
+        if let (Err(UploadError::MinersFailed { .. }), Some(placement)) = (&result, upload.head.placement.as_mut()) {
+            placement.expire();
+            self.journal.save_head(upload)?;
+        }
+        result
+    }
+
+    async fn store<R: AsyncRead + Unpin + Send>(
+        &self,
+        upload: &mut Upload,
+        input: R,
+        progress: OnProgress<'_>,
+    ) -> Result<StoreCall, UploadError> {
         self.journal.save_head(upload)?;
         if let Some(size) = upload.head.size.filter(|size| *size > FILE_MAX_BYTES) {
             return Err(ManifestError::TooLarge { size, max: FILE_MAX_BYTES }.into());
         }
         let slicer = Slicer::new(input, self.buffers.clone(), upload.segments.len(), upload.offset(), upload.head.size);
-        let mut segments = Box::pin(self.encoded(slicer).peekable());
+        let mut segments = Box::pin(encoded(slicer, self.node.pool.clone()).peekable());
         let first = match upload.segments.first() {
             Some(entry) => entry.id,
             None => match segments.as_mut().peek().await {
@@ -248,32 +260,6 @@ impl Uploader {
         let columns = self.place(upload, first).await?;
         self.send(upload, &columns, segments, progress).await?;
         self.confirm(upload, columns, first, progress).await
-    }
-
-    /// Segments as they come, encoded on the compute threads.
-    fn encoded<R: AsyncRead + Unpin + Send>(
-        &self,
-        slicer: Slicer<R>,
-    ) -> impl Stream<Item = Result<EncodedSegment, SliceError>> + Send {
-        let raw = stream::unfold(Some(slicer), |slicer| async {
-            let mut slicer = slicer?;
-            match slicer.next().await {
-                Ok(Some(segment)) => Some((Ok(segment), Some(slicer))),
-                Ok(None) => None,
-                Err(error) => Some((Err(error), None)),
-            }
-        });
-        let pool = self.node.pool.clone();
-        raw.map(move |raw| {
-            let pool = pool.clone();
-            async move {
-                match raw {
-                    Ok(raw) => Ok(pool.run(move || raw.encode()).await),
-                    Err(error) => Err(error),
-                }
-            }
-        })
-        .buffered(ENCODING_MAX)
     }
 
     /// Draws the miners, or finds those of an interrupted upload again.

@@ -111,6 +111,24 @@ async fn without_a_successor_a_failing_miner_ends_the_upload_with_its_name() {
 }
 
 #[tokio::test]
+async fn the_same_upload_goes_on_with_a_miner_that_came_after_it_failed() {
+    let mut cluster = Cluster::new(12).await;
+    cluster.miners[4].set(Fault::Full);
+    let bytes = sample(6, 5_000);
+    let mut upload = cluster.upload_of(Some(5_000));
+    let error = cluster.try_put(&mut upload, &bytes[..]).await.unwrap_err();
+    assert!(matches!(error, UploadError::MinersFailed { .. }), "{error}");
+    cluster.chain.advance(1);
+    cluster.add_miner(12).await;
+    let mut again = cluster.uploader.journal().load(upload.id).unwrap().unwrap();
+    let call = cluster.try_put(&mut again, &bytes[..]).await.unwrap();
+    assert!(call.holders.contains(&cluster.miners[12].account()));
+    assert!(!call.holders.contains(&cluster.miners[4].account()));
+    cluster.chain.store(&call, cluster.owner).unwrap();
+    assert_eq!(cluster.get(&call).await, bytes);
+}
+
+#[tokio::test]
 async fn an_upload_ends_even_if_a_miner_that_nobody_can_replace_says_nothing() {
     let cluster = Cluster::new(12).await;
     cluster.miners[7].set(Fault::Hangs);
