@@ -108,7 +108,7 @@ pub fn run(args: LocalnetArgs, output: &Output) -> anyhow::Result<()> {
         }
         Some(LocalnetCommand::Stop(at)) => runtime.block_on(async {
             localnet::stop(&at.dir()).await?;
-            output.document(&serde_json::json!({ "stopping": true }), |_| "stopping".to_owned())
+            output.document(&serde_json::json!({ "stopped": true }), |_| "stopped".to_owned())
         }),
         Some(LocalnetCommand::Kill(nodes)) => runtime.block_on(act(Action::Kill, nodes, output)),
         Some(LocalnetCommand::Start(nodes)) => runtime.block_on(act(Action::Start, nodes, output)),

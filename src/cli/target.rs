@@ -92,8 +92,5 @@ fn check_url(url: &str) -> anyhow::Result<String> {
 }
 
 fn localnet_of_default_dir() -> anyhow::Result<ReadyDocument> {
-    let dir = home_dir().join("localnet");
-    ReadyDocument::read(&dir).with_context(|| {
-        format!("no localnet is running in {} (start one with `cess localnet`, or give --url)", dir.display())
-    })
+    ReadyDocument::read(&home_dir().join("localnet")).context("no node is named by --url")
 }

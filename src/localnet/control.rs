@@ -1,6 +1,6 @@
 //! The control port: how `cess localnet kill|start|pause|resume|status|stop` reach a running localnet.
 
-use super::{LocalnetError, ReadyDocument, net::Localnet};
+use super::{LocalnetError, ReadyDocument, net::Localnet, start::until_stopped};
 use crate::{
     client::{HttpTransport, RpcTransport},
     rpc::{ErrorObjectOwned, RpcModule, error},
@@ -81,9 +81,10 @@ pub async fn status(dir: &Path) -> Result<ReadyDocument, LocalnetError> {
     call(dir, "localnet_status", |token| json!([token])).await
 }
 
-/// Asks the localnet running in `dir` to stop in order.
-pub async fn stop(dir: &Path) -> Result<bool, LocalnetError> {
-    call(dir, "localnet_stop", |token| json!([token])).await
+/// Stops the localnet running in `dir` in order; returns once another can be started there.
+pub async fn stop(dir: &Path) -> Result<(), LocalnetError> {
+    call::<bool>(dir, "localnet_stop", |token| json!([token])).await?;
+    until_stopped(dir).await
 }
 
 async fn call<T: serde::de::DeserializeOwned>(

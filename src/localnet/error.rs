@@ -8,6 +8,9 @@ pub enum LocalnetError {
     /// A file of the localnet's directory.
     #[error("`{path}`: {reason}")]
     File { path: PathBuf, reason: String },
+    /// No localnet runs there.
+    #[error("no localnet is running in `{dir}`; start one with `cess localnet`")]
+    NotRunning { dir: PathBuf },
     /// Another localnet runs there.
     #[error("a localnet is running in `{dir}` (process {pid}); stop it first or choose another --dir")]
     Running { dir: PathBuf, pid: u32 },
@@ -29,6 +32,9 @@ pub enum LocalnetError {
     /// Not ready in time.
     #[error("the localnet is not ready after {millis} ms: {reason}")]
     NotReady { millis: u64, reason: String },
+    /// Not stopped in time.
+    #[error("the localnet in `{dir}` (process {pid}) has not stopped after {millis} ms")]
+    NotStopped { dir: PathBuf, pid: u32, millis: u128 },
     /// The control port did not answer.
     #[error("the localnet at {url} cannot be reached: {reason}")]
     Control { url: String, reason: String },

@@ -3,7 +3,10 @@
 use super::error::LocalnetError;
 use crate::types::{Address, Role};
 use serde::{Deserialize, Serialize};
-use std::path::{Path, PathBuf};
+use std::{
+    io::ErrorKind,
+    path::{Path, PathBuf},
+};
 
 /// Name of the document in a localnet's directory. Removed on an orderly stop.
 pub const READY_FILE: &str = "ready.json";
@@ -75,7 +78,10 @@ impl ReadyDocument {
     /// Reads the document of the localnet in `dir`.
     pub fn read(dir: &Path) -> Result<Self, LocalnetError> {
         let path = dir.join(READY_FILE);
-        let text = std::fs::read_to_string(&path).map_err(|e| LocalnetError::file(&path, &e))?;
+        let text = std::fs::read_to_string(&path).map_err(|e| match e.kind() {
+            ErrorKind::NotFound => LocalnetError::NotRunning { dir: dir.to_owned() },
+            _ => LocalnetError::file(&path, &e),
+        })?;
         serde_json::from_str(&text).map_err(|e| LocalnetError::file(&path, &e))
     }
 

@@ -22,6 +22,10 @@ use std::{
 const READY_DEADLINE: Duration = Duration::from_secs(60);
 /// Pause between looks at a starting network.
 const READY_POLL: Duration = Duration::from_millis(20);
+/// How long a localnet may take to stop in order.
+const STOP_DEADLINE: Duration = Duration::from_secs(90);
+/// Pause between looks at a stopping network.
+const STOP_POLL: Duration = Duration::from_millis(20);
 /// Held while a localnet runs in a directory.
 pub(super) const LOCK_FILE: &str = "lock";
 
@@ -132,6 +136,22 @@ impl Running {
         self.control.stop();
         self.control_node.tasks.shutdown().await;
         Ok(())
+    }
+}
+
+/// Waits until the localnet in `dir` has let go of its directory.
+pub(super) async fn until_stopped(dir: &Path) -> Result<(), LocalnetError> {
+    let began = Instant::now();
+    loop {
+        match lock(dir) {
+            Err(LocalnetError::Running { .. }) if began.elapsed() < STOP_DEADLINE => {
+                tokio::time::sleep(STOP_POLL).await
+            }
+            Err(LocalnetError::Running { dir, pid }) => {
+                return Err(LocalnetError::NotStopped { dir, pid, millis: STOP_DEADLINE.as_millis() });
+            }
+            other => return other.map(drop),
+        }
     }
 }
 

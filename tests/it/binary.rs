@@ -1,66 +1,11 @@
 //! The binary as a user runs it: words, exit codes, JSON, processes.
 
-use crate::cluster::{PATIENCE, noise, wait_for};
-use serde_json::Value;
-use std::{
-    path::Path,
-    process::{Child, Command, Output, Stdio},
+use crate::{
+    cluster::{PATIENCE, noise, wait_for},
+    process::{BINARY, cess, joiner, json_of, localnet, ready_document},
 };
-
-const BINARY: &str = env!("CARGO_BIN_EXE_cess");
-
-/// A child that is told to stop in order, and killed if it does not.
-struct Guard(Child);
-
-impl Guard {
-    fn stop(&mut self) -> std::process::ExitStatus {
-        // SAFETY: kill(2) takes plain integers, and the child is ours and not reaped yet.
-        unsafe { libc::kill(self.0.id() as libc::pid_t, libc::SIGTERM) };
-        self.0.wait().expect("it ends")
-    }
-}
-
-impl Drop for Guard {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn cess(home: &Path, args: &[&str]) -> Output {
-    Command::new(BINARY)
-        .args(args)
-        .env("CESS_HOME", home)
-        .env_remove("CESS_URL")
-        .env_remove("CESS_KEY")
-        .stdin(Stdio::null())
-        .output()
-        .expect("the binary runs")
-}
-
-fn json_of(output: &Output) -> Value {
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout).expect("one JSON document on stdout")
-}
-
-fn localnet(home: &Path, extra: &[&str]) -> (Guard, std::path::PathBuf) {
-    let ready = home.join("ready-file.json");
-    let child = Command::new(BINARY)
-        .args(["localnet", "--rpc-port", "0", "--gateway-port", "0", "--space", "256MiB", "--ready-file"])
-        .arg(&ready)
-        .args(extra)
-        .env("CESS_HOME", home)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::inherit())
-        .spawn()
-        .expect("the binary runs");
-    (Guard(child), ready)
-}
-
-async fn ready_document(path: &Path) -> Value {
-    wait_for("the ready file", || async { serde_json::from_slice(&std::fs::read(path).ok()?).ok() }).await
-}
+use serde_json::Value;
+use std::process::Command;
 
 #[test]
 fn wrong_usage_is_2_and_a_refusal_is_1() {
@@ -166,22 +111,7 @@ async fn a_further_process_joins_and_receives_fragments() {
     let (mut net, ready) = localnet(home.path(), &["--validators", "1", "--storage", "11"]);
     let document = ready_document(&ready).await;
     let join = document["nodes"][0]["listen"].as_str().unwrap();
-    let dir = home.path().join("thirteenth");
-    let joiner = Command::new(BINARY)
-        .args(["run", "--role", "storage", "--space", "256MiB", "--name", "joiner", "--join", join, "--dir"])
-        .arg(&dir)
-        .env("CESS_HOME", home.path())
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut joiner = Guard(joiner);
-    wait_for("the joiner to be registered", || async {
-        let status = json_of(&cess(home.path(), &["--json", "status"]));
-        status["miners"].as_array()?.iter().any(|m| m["name"] == "joiner").then_some(())
-    })
-    .await;
+    let mut joiner = joiner(home.path(), join).await;
     let source = home.path().join("file");
     std::fs::write(&source, noise(200_000, 32)).unwrap();
     let stored = json_of(&cess(home.path(), &["--json", "put", source.to_str().unwrap()]));

@@ -6,3 +6,5 @@ mod damage;
 mod failures;
 mod files;
 mod ledger;
+mod process;
+mod stop;
