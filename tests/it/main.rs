@@ -5,6 +5,7 @@ mod cluster;
 mod damage;
 mod failures;
 mod files;
+mod full_disk;
 mod ledger;
 mod process;
 mod stop;
