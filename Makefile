@@ -33,7 +33,8 @@ lint: setup
 
 ## bench: the headline figures
 bench: build
-	$(CARGO) bench --locked --bench erasure
+	$(BIN) bench erasure
+	$(BIN) bench slicer
 	$(BIN) bench finality $(ARGS)
 	$(BIN) bench file $(ARGS)
 

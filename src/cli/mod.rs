@@ -70,7 +70,7 @@ enum Command {
     /// Show background workers
     #[command(subcommand)]
     Worker(status::WorkerCommand),
-    /// Measure the running network
+    /// Measure this machine or the running network
     #[command(subcommand)]
     Bench(bench::BenchCommand),
     /// Print config.example.toml: every setting with its default and meaning

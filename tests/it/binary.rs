@@ -23,6 +23,19 @@ fn wrong_usage_is_2_and_a_refusal_is_1() {
     assert_eq!(String::from_utf8_lossy(&shown.stdout), include_str!("../../config.example.toml"));
 }
 
+/// A file goes through a gateway in bounded memory, however long it is: this one is three times the gateway's buffers.
+#[test]
+fn slicing_a_long_stream_takes_little_memory() {
+    const LONG: u64 = 640 << 20;
+    let home = tempfile::tempdir().unwrap();
+    let figures = json_of(&cess(home.path(), &["--json", "bench", "slicer", "--size", "640MiB"]));
+    assert_eq!((&figures["size"], &figures["segments"]), (&Value::from(LONG), &Value::from(20)));
+    let peak = figures["peak_rss_bytes"].as_u64().unwrap();
+    assert!((1..300 << 20).contains(&peak), "{peak} B");
+    let code = json_of(&cess(home.path(), &["--json", "bench", "erasure", "--rounds", "1"]));
+    assert!(code.as_array().unwrap().iter().all(|line| line["gb_s"].as_f64().unwrap() > 0.0), "{code}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_user_stores_and_fetches_with_the_command_line() {
     let home = tempfile::tempdir().unwrap();

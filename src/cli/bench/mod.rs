@@ -1,8 +1,10 @@
-//! `bench`: the figures a user may want to measure on his own machine, against a running network.
+//! `bench`: the figures a user may want to measure on his own machine, of the machine itself or against a running network.
 
+mod erasure;
 mod file;
 mod finality;
 mod machine;
+mod slicer;
 
 use super::{Global, output::Output};
 use clap::Subcommand;
@@ -14,6 +16,10 @@ pub enum BenchCommand {
     Finality(finality::FinalityArgs),
     /// Throughput of put and get, beside plain writes of the same bytes
     File(file::FileArgs),
+    /// Speed and memory of slicing, coding and hashing a long stream; needs no network
+    Slicer(slicer::SlicerArgs),
+    /// Speed of the erasure code on one core; needs no network
+    Erasure(erasure::ErasureArgs),
 }
 
 /// Runs one bench.
@@ -21,5 +27,7 @@ pub async fn run(command: BenchCommand, global: &Global, output: &Output) -> any
     match command {
         BenchCommand::Finality(args) => finality::run(args, global, output).await,
         BenchCommand::File(args) => file::run(args, global, output).await,
+        BenchCommand::Slicer(args) => slicer::run(args, output).await,
+        BenchCommand::Erasure(args) => erasure::run(&args, output),
     }
 }
