@@ -5,7 +5,7 @@ CARGO ?= cargo
 BIN := $(CARGO_TARGET_DIR)/release/cess
 ARGS ?=
 
-.PHONY: localnet build test setup fmt lint bench tidy
+.PHONY: localnet build test setup clients fmt lint bench tidy
 
 ## localnet: install what is missing, build, run validators, miners and a gateway in one process
 localnet: build
@@ -16,7 +16,7 @@ build: setup
 	$(CARGO) build --release --locked --bin cess
 
 ## test: everything CI checks
-test: setup
+test: setup clients
 	$(CARGO) fmt --check
 	$(CARGO) test --locked --test tidy
 	$(CARGO) test --locked --lib --tests
@@ -41,3 +41,7 @@ bench: build
 ## setup: system packages and a toolchain, only if they are missing
 setup:
 	@bash scripts/setup.sh
+
+## clients: the clients the tests use as users do (foundry's cast), only if they are missing
+clients: setup
+	@bash scripts/clients.sh

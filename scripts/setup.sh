@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what a build needs on a fresh Debian machine and nothing that is there already.
 set -euo pipefail
+. "$(dirname "$0")/packages.sh"
 
 missing=()
 need() { command -v "$1" >/dev/null 2>&1 || missing+=("$2"); }
@@ -12,13 +13,7 @@ need curl curl
 # RocksDB's bindings are generated with libclang at build time.
 ls /usr/lib/llvm-*/lib/libclang*.so* >/dev/null 2>&1 || missing+=(libclang-dev clang)
 
-if [ ${#missing[@]} -gt 0 ]; then
-  echo "installing: ${missing[*]}" >&2
-  sudo=""
-  if [ "$(id -u)" != 0 ]; then sudo=sudo; fi
-  $sudo apt-get update -qq
-  DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq --no-install-recommends ca-certificates "${missing[@]}" >&2
-fi
+if [ ${#missing[@]} -gt 0 ]; then install_packages ca-certificates "${missing[@]}"; fi
 
 if ! command -v cargo >/dev/null 2>&1; then
   if [ -x "$HOME/.cargo/bin/cargo" ]; then

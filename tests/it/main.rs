@@ -1,6 +1,7 @@
 //! Stories against real nodes: a whole localnet in this process, or the binary as a user runs it.
 
 mod binary;
+mod clients;
 mod cluster;
 mod damage;
 mod failures;
