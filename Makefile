@@ -19,6 +19,7 @@ build: setup
 test: setup clients
 	$(CARGO) fmt --check
 	$(CARGO) test --locked --test tidy
+	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) test --locked --lib --tests
 
 ## tidy: the code hygiene rules alone, in seconds

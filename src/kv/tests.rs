@@ -181,7 +181,8 @@ fn foreign(path: &Path, families: &[&str], format: Option<&[u8]>) {
 
 #[test]
 fn other_formats_are_refused() {
-    let cases: [(&[&str], Option<&[u8]>, &str); 4] = [
+    type Case = (&'static [&'static str], Option<&'static [u8]>, &'static str);
+    let cases: [Case; 4] = [
         (&["meta", "from-the-future"], Some(&[0, 0, 0, 99]), "has format 99, this program reads format 1"),
         (&["meta"], Some(b"x"), "format record is 1 B, expected 4 B"),
         (&["meta"], None, "has data but no format record"),

@@ -48,7 +48,7 @@ pub(super) fn module(localnet: Arc<Localnet>, token: String) -> Result<RpcModule
             let (token, action, nodes): (String, Action, Vec<String>) = params.parse()?;
             check(&token, &context.1)?;
             for name in &nodes {
-                context.0.act(action, name).await.map_err(|e| error::server_error(e))?;
+                context.0.act(action, name).await.map_err(error::server_error)?;
             }
             Ok::<_, ErrorObjectOwned>(context.0.document().await)
         })?;

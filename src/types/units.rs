@@ -47,7 +47,7 @@ impl ByteCount {
 impl fmt::Display for ByteCount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (name, unit) = BYTE_UNITS[..4].iter().find(|(_, unit)| self.0 >= *unit).unwrap_or(&("B", 1));
-        if self.0 % unit == 0 {
+        if self.0.is_multiple_of(*unit) {
             return write!(f, "{} {name}", self.0 / unit);
         }
         let hundredths = u128::from(self.0) * 100 / u128::from(*unit);

@@ -60,6 +60,7 @@ struct Member {
     state: Option<State>,
 }
 
+#[allow(clippy::large_enum_variant, reason = "a run has four of them")]
 enum State {
     Up(Up),
     Down { kv: Arc<MemoryKv>, disk: Disk },

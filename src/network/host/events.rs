@@ -41,11 +41,11 @@ impl Driver {
                 }
                 self.on_closed(peer_id, connection_id, num_established);
             }
-            SwarmEvent::OutgoingConnectionError { peer_id: Some(peer), error, .. } => {
-                if !matches!(error, DialError::DialPeerConditionFalse(_)) {
-                    tracing::debug!(%peer, %error, "cannot dial");
-                    self.dial_failed(peer, &error);
-                }
+            SwarmEvent::OutgoingConnectionError { peer_id: Some(peer), error, .. }
+                if !matches!(error, DialError::DialPeerConditionFalse(_)) =>
+            {
+                tracing::debug!(%peer, %error, "cannot dial");
+                self.dial_failed(peer, &error);
             }
             SwarmEvent::IncomingConnectionError { send_back_addr, error, .. } => {
                 tracing::debug!(from = %send_back_addr, %error, "inbound connection failed");

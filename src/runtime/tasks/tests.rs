@@ -121,6 +121,9 @@ fn tasks_run_on_the_runtime_of_their_supervisor() {
         Tasks::new("n")
     };
     let (done, seen) = std::sync::mpsc::channel();
-    tasks.spawn(Phase::Produce, "t", Criticality::Optional, async move { Ok(done.send(()).expect("test listens")) });
+    tasks.spawn(Phase::Produce, "t", Criticality::Optional, async move {
+        done.send(()).expect("test listens");
+        Ok(())
+    });
     seen.recv_timeout(PATIENCE).expect("spawned from a thread without a runtime");
 }

@@ -80,7 +80,7 @@ pub fn encode_parity_with(
     mut each: impl FnMut(Range<usize>, [&[u8]; FRAGMENTS]),
 ) {
     let len = data[0].len();
-    assert!(len > 0 && len % BLOCK_BYTES == 0, "fragments of {len} B are not a multiple of {BLOCK_BYTES} B");
+    assert!(len > 0 && len.is_multiple_of(BLOCK_BYTES), "fragments of {len} B are not a multiple of {BLOCK_BYTES} B");
     assert!(data.iter().all(|d| d.len() == len) && parity.iter().all(|p| p.len() == len), "fragments differ in length");
     let mut encoder = new_encoder(len.min(ENCODE_STRIPE_BYTES));
     for range in stripes(len, ENCODE_STRIPE_BYTES) {
@@ -210,7 +210,7 @@ fn check(available: &[(usize, &[u8])], expected: usize) -> Result<(), ErasureErr
         if index >= FRAGMENTS {
             return Err(ErasureError::Index { index });
         }
-        if bytes.len() != expected || bytes.is_empty() || bytes.len() % BLOCK_BYTES != 0 {
+        if bytes.len() != expected || bytes.is_empty() || !bytes.len().is_multiple_of(BLOCK_BYTES) {
             return Err(ErasureError::Length { index, len: bytes.len(), expected });
         }
     }

@@ -100,7 +100,7 @@ pub trait FragmentStore: Send + Sync + 'static {
 /// Whether `bytes` may be a fragment and are the one called `id`.
 fn check(id: FragmentId, bytes: &[u8]) -> Result<(), FragmentError> {
     let len = bytes.len() as u64;
-    let fits = (FRAGMENT_MIN_BYTES..=FRAGMENT_MAX_BYTES).contains(&len) && len % FRAGMENT_ALIGN_BYTES == 0;
+    let fits = (FRAGMENT_MIN_BYTES..=FRAGMENT_MAX_BYTES).contains(&len) && len.is_multiple_of(FRAGMENT_ALIGN_BYTES);
     if !fits {
         return Err(FragmentError::Length { id, len: bytes.len() });
     }

@@ -98,12 +98,11 @@ impl Uploader {
         failure: &DataError,
         patience: &mut Patience,
     ) -> Result<(), UploadError> {
-        if columns.has_spare() || columns.seat(column).term != seat.term {
-            if columns.replace(column, seat.term, &failure.to_string()) {
-                self.node.metrics.add(Counter::FragmentsReplaced, 1);
-                *patience = Patience::default();
-                return Ok(());
-            }
+        let replaceable = columns.has_spare() || columns.seat(column).term != seat.term;
+        if replaceable && columns.replace(column, seat.term, &failure.to_string()) {
+            self.node.metrics.add(Counter::FragmentsReplaced, 1);
+            *patience = Patience::default();
+            return Ok(());
         }
         let since = *patience.since.get_or_insert_with(Instant::now);
         if may_pass(failure) && since.elapsed() < self.limits.patience {

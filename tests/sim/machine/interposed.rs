@@ -54,6 +54,7 @@ pub(super) fn raw() -> &'static Raw {
     RAW.get().expect("it was just set")
 }
 
+#[allow(clippy::missing_transmute_annotations, reason = "the fields of `Raw` name the types once")]
 fn find() -> Raw {
     fn next(name: &'static [u8]) -> *mut c_void {
         // SAFETY: the name ends in a zero byte.
