@@ -10,6 +10,10 @@ need c++ g++
 need make make
 need pkg-config pkg-config
 need curl curl
+# For the story of a full disk, and for one install of the clients at a time.
+need unshare util-linux
+need mount mount
+need flock util-linux
 # RocksDB's bindings are generated with libclang at build time.
 ls /usr/lib/llvm-*/lib/libclang*.so* >/dev/null 2>&1 || missing+=(libclang-dev clang)
 
