@@ -19,7 +19,7 @@ use std::{
 use tokio::process::{Child, Command};
 
 /// How long an OS process may take until its JSON-RPC answers.
-const PROCESS_START_DEADLINE: Duration = Duration::from_secs(30);
+const PROCESS_START_DEADLINE: Duration = Duration::from_secs(60);
 /// Pause between looks at a starting process.
 const PROCESS_START_POLL: Duration = Duration::from_millis(25);
 /// How long an OS process may take to stop in order.

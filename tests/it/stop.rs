@@ -23,25 +23,20 @@ fn is_running(pid: u64) -> bool {
     Path::new(&format!("/proc/{pid}")).exists()
 }
 
-async fn stops_and_goes_on(extra: &[&str]) {
+/// A localnet of some shape that is stopped and started again. `leave` makes something that must last, `check` finds it.
+async fn stops_and_goes_on<T>(shape: &[&str], leave: impl FnOnce(&Path) -> T, check: impl FnOnce(&Path, T)) {
     let home = tempfile::tempdir().unwrap();
-    let size = ["--validators", "1"];
-    let (mut net, ready) = localnet(home.path(), &[&size, extra].concat());
+    let (mut net, ready) = localnet(home.path(), shape);
     let first = ready_document(&ready).await;
     let pids: Vec<u64> = first["nodes"].as_array().unwrap().iter().map(|n| n["pid"].as_u64().unwrap()).collect();
-    assert!(
-        ports(&first).iter().all(|port| TcpStream::connect(port).is_ok()) && pids.iter().all(|pid| is_running(*pid))
-    );
-    let (source, back) = (home.path().join("file"), home.path().join("back"));
-    let bytes = noise(300_000, 41);
-    std::fs::write(&source, &bytes).unwrap();
-    let stored = json_of(&cess(home.path(), &["--json", "put", source.to_str().unwrap()]));
+    let answers = |port: &String| TcpStream::connect(port).is_ok();
+    assert!(ports(&first).iter().all(answers) && pids.iter().all(|pid| is_running(*pid)));
+    let left = leave(home.path());
+    let before = json_of(&cess(home.path(), &["--json", "status"]));
 
     let stopped = json_of(&cess(home.path(), &["--json", "localnet", "stop"]));
     assert_eq!(stopped["stopped"], true);
-    for port in ports(&first) {
-        assert!(TcpStream::connect(&port).is_err(), "{port} still answers");
-    }
+    assert_eq!(ports(&first).into_iter().filter(answers).collect::<Vec<_>>(), [""; 0], "these still answer");
     let Guard(process) = &mut net;
     assert!(process.wait().unwrap().success());
     assert!(!pids.iter().any(|pid| is_running(*pid)), "{pids:?}");
@@ -53,23 +48,42 @@ async fn stops_and_goes_on(extra: &[&str]) {
     }
 
     std::fs::remove_file(&ready).unwrap();
-    let (mut net, ready) = localnet(home.path(), &[&size, extra].concat());
+    let (mut net, ready) = localnet(home.path(), shape);
     let second = ready_document(&ready).await;
     assert_eq!(second["nodes"][0]["account"], first["nodes"][0]["account"]);
-    json_of(&cess(home.path(), &["--json", "get", stored["id"].as_str().unwrap(), "-o", back.to_str().unwrap()]));
-    assert!(std::fs::read(&back).unwrap() == bytes, "another file came back");
-    let status = json_of(&cess(home.path(), &["--json", "status"]));
-    assert!(status["chain"]["height"].as_u64() > stored["block"].as_u64(), "{status}");
+    let after = json_of(&cess(home.path(), &["--json", "status"]));
+    assert!(after["chain"]["height"].as_u64() >= before["chain"]["height"].as_u64(), "{before} {after}");
+    check(home.path(), left);
     json_of(&cess(home.path(), &["--json", "localnet", "stop"]));
     assert!(net.0.wait().unwrap().success());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_localnet_stops_on_command_and_goes_on() {
-    stops_and_goes_on(&[]).await;
+async fn a_localnet_stops_on_command_and_goes_on_with_its_files() {
+    let bytes = noise(300_000, 41);
+    let put = |home: &Path| {
+        std::fs::write(home.join("file"), &bytes).unwrap();
+        let stored = json_of(&cess(home, &["--json", "put", home.join("file").to_str().unwrap()]));
+        stored["id"].as_str().unwrap().to_owned()
+    };
+    let get = |home: &Path, id: String| {
+        let back = home.join("back");
+        json_of(&cess(home, &["--json", "get", &id, "-o", back.to_str().unwrap()]));
+        assert!(std::fs::read(&back).unwrap() == bytes, "another file came back");
+    };
+    stops_and_goes_on(&["--validators", "1"], put, get).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_localnet_of_processes_stops_on_command_and_goes_on() {
-    stops_and_goes_on(&["--processes"]).await;
+async fn a_localnet_of_processes_stops_on_command_and_goes_on_with_its_accounts() {
+    let fourth = |home: &Path| json_of(&cess(home, &["--json", "accounts"]))[3].clone();
+    let send = |home: &Path| {
+        let before = fourth(home);
+        json_of(&cess(home, &["--json", "send", before["address"].as_str().unwrap(), "1.5"]));
+        assert_ne!(fourth(home), before);
+        fourth(home)
+    };
+    let same = |home: &Path, left: Value| assert_eq!(fourth(home), left);
+    let shape = ["--processes", "--validators", "2", "--storage", "1", "--gateway", "0"];
+    stops_and_goes_on(&shape, send, same).await;
 }
