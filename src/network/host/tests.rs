@@ -5,8 +5,12 @@ use crate::network::{
     FRAME_MAX_BYTES,
     tests::rig::{BULK, ECHO, Echo, HostRig, SOON, assert_echo, next, peer, soon, until},
 };
-use futures::{AsyncReadExt, AsyncWriteExt};
-use libp2p::{PeerId, Stream, StreamProtocol};
+use futures::{AsyncReadExt, AsyncWriteExt, StreamExt};
+use libp2p::{
+    PeerId, Stream, StreamProtocol, SwarmBuilder, noise,
+    swarm::{SwarmEvent, dummy},
+    tcp, yamux,
+};
 
 /// Two connected hosts, the second with an echo service, and the second's accepted streams.
 async fn pair(rig: &mut HostRig) -> (Arc<Libp2pNetwork>, Arc<Libp2pNetwork>, mpsc::Receiver<Box<dyn Frames>>) {
@@ -125,6 +129,28 @@ async fn hosts_of_another_network_part() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_peer_without_tls_is_met_with_noise() {
+    let mut rig = HostRig::tcp();
+    let host = rig.start(rig.config(1)).await;
+    let mut other = SwarmBuilder::with_new_identity()
+        .with_tokio()
+        .with_tcp(tcp::Config::new(), noise::Config::new, yamux::Config::default)
+        .unwrap()
+        .with_behaviour(|_| dummy::Behaviour)
+        .unwrap()
+        .build();
+    other.dial(host.listen_addrs()[0].clone()).unwrap();
+    let met = soon("a connection", async {
+        loop {
+            if let SwarmEvent::ConnectionEstablished { peer_id, .. } = other.select_next_some().await {
+                return peer_id;
+            }
+        }
+    });
+    assert_eq!(met.await, host.local_peer());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bootstrap_peers_are_reached_and_lead_to_others() {
     let mut rig = HostRig::tcp();
     let hub = rig.start(rig.config(1)).await;
@@ -177,7 +203,7 @@ async fn one_peer_cannot_take_every_handler() {
     let mut asked: futures::stream::FuturesUnordered<_> =
         (0..config::MAX_HANDLED_PER_PEER + 20).map(|_| a.request(b.local_peer(), ECHO, hang.clone(), SOON)).collect();
     for _ in 0..20 {
-        let refused = soon("a refusal", futures::StreamExt::next(&mut asked)).await.unwrap();
+        let refused = soon("a refusal", asked.next()).await.unwrap();
         assert!(matches!(refused, Err(NetError::Refused { .. })), "{refused:?}");
     }
     let other = rig.start(rig.config(3)).await;

@@ -16,8 +16,8 @@ pub async fn both_sides_see_peers_come_and_go(rig: &mut impl Rig) {
     until("b is identified", || a.peers().first().is_some_and(|info| info.agent.is_some())).await;
     a.disconnect(b.local_peer());
     event(&mut at_a, PeerEvent::Disconnected(b.local_peer())).await;
+    // Not checked: that they stay apart. The lookup service of either may dial again.
     event(&mut at_b, PeerEvent::Disconnected(a.local_peer())).await;
-    assert!(a.peers().is_empty() && b.peers().is_empty());
 }
 
 pub async fn a_disconnected_peer_is_reached_again(rig: &mut impl Rig) {
