@@ -1,7 +1,7 @@
 //! `put`, `get`, `stat`, `ls`, `rm`.
 
 use super::{
-    Global, Usage,
+    Global, Usage, chunks,
     output::{Output, short, table},
     target::Target,
 };
@@ -20,12 +20,11 @@ use clap::Args;
 use futures::StreamExt;
 use indicatif::ProgressBar;
 use std::{
-    io::SeekFrom,
+    fs::File,
+    io::{Seek, SeekFrom},
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
-use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
-use tokio_util::io::ReaderStream;
 
 /// How long a put or get keeps trying while the gateway is away.
 const GATEWAY_PATIENCE: Duration = Duration::from_secs(60);
@@ -33,8 +32,6 @@ const GATEWAY_PATIENCE: Duration = Duration::from_secs(60);
 const RETRY_PAUSE: Duration = Duration::from_millis(250);
 /// How long a transaction may take to become final.
 const FINAL_DEADLINE: Duration = Duration::from_secs(60);
-/// Bytes read from the file at a time.
-const READ_BUFFER_BYTES: usize = 1 << 20;
 /// Files listed by one `ls`.
 const LIST_MAX: u64 = 10_000;
 /// Files asked for at a time.
@@ -107,7 +104,7 @@ pub async fn put(args: &PutArgs, global: &Global, output: &Output) -> anyhow::Re
         bail!("`{}` is empty; a stored file has at least 1 B", path.display());
     }
     // Opened before anything is asked of the network, so that an unreadable file fails at once.
-    tokio::fs::File::open(path).await.with_context(|| format!("cannot read `{}`", path.display()))?;
+    File::open(path).with_context(|| format!("cannot read `{}`", path.display()))?;
 
     let target = Target::find(global)?;
     let gateway = target.gateway().await?;
@@ -138,11 +135,10 @@ async fn disperse(
     let mut last_progress = Instant::now();
     while state.offset < state.size {
         bar.set_position(state.offset);
-        let mut file =
-            tokio::fs::File::open(path).await.with_context(|| format!("cannot read `{}`", path.display()))?;
-        file.seek(SeekFrom::Start(state.offset)).await?;
+        let mut file = File::open(path).with_context(|| format!("cannot read `{}`", path.display()))?;
+        file.seek(SeekFrom::Start(state.offset))?;
         let counted = bar.clone();
-        let body = ReaderStream::with_capacity(file.take(state.size - state.offset), READ_BUFFER_BYTES)
+        let body = chunks::read(file, state.size - state.offset)
             .inspect(move |chunk| counted.inc(chunk.as_ref().map_or(0, |c| c.len() as u64)));
         let before = state.offset;
         match gateway.send(&state.upload, state.offset, body).await {
@@ -222,22 +218,19 @@ pub async fn get(args: &GetArgs, global: &Global, output: &Output) -> anyhow::Re
     let started = Instant::now();
     let bar = output.bytes_bar("fetching", total);
     if args.output.as_os_str() == "-" {
-        receive(&gateway, id, range, &mut tokio::io::stdout(), &bar).await?;
+        receive(&gateway, id, range, chunks::Writer::new(std::io::stdout()), &bar).await?;
         bar.finish_and_clear();
         return Ok(());
     }
     let part = part_path(&args.output);
-    let mut file =
-        tokio::fs::File::create(&part).await.with_context(|| format!("cannot write `{}`", part.display()))?;
-    if let Err(error) = receive(&gateway, id, range, &mut file, &bar).await {
+    let file = File::create(&part).with_context(|| format!("cannot write `{}`", part.display()))?;
+    if let Err(error) = receive(&gateway, id, range, chunks::Writer::new(file), &bar).await {
         // Best effort: the error that matters is the one above.
-        let _ = tokio::fs::remove_file(&part).await;
+        let _ = std::fs::remove_file(&part);
         return Err(error);
     }
-    file.sync_all().await?;
-    tokio::fs::rename(&part, &args.output)
-        .await
-        .with_context(|| format!("cannot write `{}`", args.output.display()))?;
+    // Not synced, as with any other download: the network still has the file.
+    std::fs::rename(&part, &args.output).with_context(|| format!("cannot write `{}`", args.output.display()))?;
     bar.finish_and_clear();
     let took = started.elapsed();
     let document =
@@ -253,7 +246,7 @@ async fn receive(
     gateway: &GatewayClient,
     id: FileId,
     range: std::ops::Range<u64>,
-    sink: &mut (impl AsyncWriteExt + Unpin),
+    mut sink: chunks::Writer,
     bar: &ProgressBar,
 ) -> anyhow::Result<()> {
     let mut at = range.start;
@@ -267,8 +260,8 @@ async fn receive(
                     None => break None,
                     Some(Err(error)) => break Some(error),
                     Some(Ok(chunk)) => {
-                        sink.write_all(&chunk).await.context("cannot write the output")?;
                         at += chunk.len() as u64;
+                        sink.write(chunk).await.context("cannot write the output")?;
                         bar.set_position(at - range.start);
                     }
                 }
@@ -288,8 +281,7 @@ async fn receive(
             _ => {}
         }
     }
-    sink.flush().await.context("cannot write the output")?;
-    Ok(())
+    sink.finish().await.context("cannot write the output")
 }
 
 /// Shows a file's segments, fragments and holders.

@@ -6,6 +6,7 @@
 
 mod accounts;
 mod bench;
+mod chunks;
 mod files;
 mod local;
 mod output;
