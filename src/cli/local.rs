@@ -136,7 +136,7 @@ fn show(output: &Output, document: &ReadyDocument) -> anyhow::Result<()> {
 }
 
 async fn start(args: StartArgs, output: &Output) -> anyhow::Result<()> {
-    telemetry::init(telemetry::Format::Text)?;
+    telemetry::init(telemetry::Format::Text, telemetry::LOG_MANY_NODES)?;
     let mut signals = Signals::install()?;
     let options = LocalnetOptions {
         dir: args.dir.unwrap_or_else(default_dir),

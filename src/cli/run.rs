@@ -39,7 +39,7 @@ pub struct RunArgs {
 /// Runs a node until it is told to stop or a critical part of it fails.
 pub fn run(args: RunArgs, output: &Output) -> anyhow::Result<()> {
     let format = if args.log_json { telemetry::Format::Json } else { telemetry::Format::Text };
-    telemetry::init(format)?;
+    telemetry::init(format, telemetry::LOG_DEFAULT)?;
     let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(serve(args, output, CpuPool::new("cpu", threads)));

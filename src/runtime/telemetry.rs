@@ -6,8 +6,11 @@ use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberI
 
 /// Environment variable with the filter, in the syntax of `tracing_subscriber::EnvFilter`.
 pub const LOG_VARIABLE: &str = "CESS_LOG";
-/// Filter when nobody says otherwise: our own news, only warnings of the libraries.
-pub const LOG_DEFAULT: &str = "warn,cess=info";
+/// Filter of one node when nobody says otherwise: our own news, only warnings of the libraries. The multiplexer calls every
+/// connection that the other end closed first a warning.
+pub const LOG_DEFAULT: &str = "warn,yamux=error,cess=info";
+/// Filter of a process with many nodes: what they all have to say would bury what the user needs to see.
+pub const LOG_MANY_NODES: &str = "warn,yamux=error";
 
 /// Why logging could not be set up.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -29,9 +32,9 @@ pub enum Format {
     Json,
 }
 
-/// Sends logs to standard error, filtered by `CESS_LOG` or [`LOG_DEFAULT`].
-pub fn init(format: Format) -> Result<(), TelemetryError> {
-    init_filtered(format, &std::env::var(LOG_VARIABLE).unwrap_or_else(|_| LOG_DEFAULT.to_owned()))
+/// Sends logs to standard error, filtered by `CESS_LOG` or else by `default`.
+pub fn init(format: Format, default: &str) -> Result<(), TelemetryError> {
+    init_filtered(format, &std::env::var(LOG_VARIABLE).unwrap_or_else(|_| default.to_owned()))
 }
 
 /// Sends logs to standard error, filtered by `filter` whatever the environment says.
@@ -58,6 +61,7 @@ mod tests {
     #[test]
     fn bad_filters_are_named() {
         assert!(parse_filter(LOG_DEFAULT).is_ok());
+        assert!(parse_filter(LOG_MANY_NODES).is_ok());
         assert!(parse_filter("cess::chain=debug,info").is_ok());
         let error = parse_filter("cess=loud=9").expect_err("not a level");
         assert!(error.to_string().contains("`cess=loud=9`"), "{error}");
