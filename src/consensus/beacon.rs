@@ -6,7 +6,7 @@
 use crate::{
     crypto::{
         VrfError, VrfProof, VrfPublicKey, VrfSecretKey,
-        hash::{DOMAIN_BEACON, DOMAIN_VRF_INPUT, tagged},
+        hash::{DOMAIN_BEACON, DOMAIN_ERA_REVEAL, DOMAIN_VRF_INPUT, tagged},
     },
     types::{B256, ChainId, Height},
 };
@@ -19,6 +19,11 @@ pub fn next(prev: &B256, output: &[u8; 64]) -> B256 {
 /// What the proposer of `height` proves, given the beacon of the height before.
 pub fn vrf_input(chain_id: ChainId, height: Height, prev: &B256) -> [u8; 32] {
     tagged(DOMAIN_VRF_INPUT, &[&chain_id.to_le_bytes(), &height.to_le_bytes(), prev.as_slice()])
+}
+
+/// What a candidate proves in its reveal for `era`, given the era's seed.
+pub fn era_input(chain_id: ChainId, era: u64, seed: &B256) -> [u8; 32] {
+    tagged(DOMAIN_ERA_REVEAL, &[&chain_id.to_le_bytes(), &era.to_le_bytes(), seed.as_slice()])
 }
 
 /// The contribution of the holder of `key` to `height`.

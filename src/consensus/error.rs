@@ -35,4 +35,7 @@ pub enum ConsensusError {
     /// Not more than two thirds.
     #[error("certificate of height {height} carries power {signed} of {total}, more than two thirds are needed")]
     NoQuorum { height: Height, signed: u64, total: u64 },
+    /// A key that is registered without holding it.
+    #[error("account {account} does not prove that it holds its {key} key")]
+    NotPossessed { account: Address, key: &'static str },
 }

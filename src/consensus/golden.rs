@@ -1,9 +1,9 @@
 //! Golden bytes of what validators exchange and keep.
 
-use super::{Block, Certificate, Committee, Header, ValidatorInfo};
+use super::{Block, Certificate, Committee, Header, ValidatorInfo, double_vote};
 use crate::{
     codec::golden::check,
-    crypto::{PublicKey, Signature, VRF_PROOF_BYTES, VrfProof, VrfPublicKey},
+    crypto::{NodeKeys, PublicKey, Signature, VRF_PROOF_BYTES, VrfProof, VrfPublicKey},
     types::{Address, B256, BlockId},
 };
 
@@ -37,4 +37,5 @@ fn bytes_are_golden() {
         power: 1_000,
     };
     check(&Committee { members: vec![member(1), member(11)] });
+    check(&double_vote(&NodeKeys::derive(&[7; 32]), 11_332, 9, 2));
 }

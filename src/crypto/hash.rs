@@ -17,6 +17,10 @@ pub const DOMAIN_RECEIPT: &str = "cess 2026 storage receipt v1";
 /// Domain of committee sets.
 pub const DOMAIN_COMMITTEE: &str = "cess 2026 committee v1";
 
+/// Domain of candidates' contributions to an election.
+pub const DOMAIN_ERA_REVEAL: &str = "cess 2026 era reveal v1";
+/// Domain of validators' proofs that they hold their keys.
+pub const DOMAIN_POSSESSION: &str = "cess 2026 validator key possession v1";
 /// Domain of native transactions.
 pub const DOMAIN_NATIVE_TX: &str = "cess 2026 native transaction v1";
 

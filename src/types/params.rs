@@ -72,8 +72,22 @@ pub struct Params {
     pub idle_block_interval_ms: u64,
     /// Blocks of an era.
     pub era_blocks: u64,
+    /// Last blocks of an era that the next era's seed ignores.
+    pub seed_skip_blocks: u64,
     /// Seats of the committee.
     pub seats: usize,
+    /// Members a committee must keep, if it ever had as many.
+    pub min_seats: usize,
+    /// Eras between unbonding and withdrawal. CESS: 15 days.
+    pub unbond_lock_eras: u64,
+    /// Eras after an offence in which evidence of it is taken.
+    pub evidence_eras: u64,
+    /// Eras a punished validator stays out of elections.
+    pub jail_eras: u64,
+    /// Tokens the validators earn in the first year. CESS: 238.5 M.
+    pub validator_emission: Amount,
+    /// Tokens the storage miners earn in the first year. CESS: 477 M.
+    pub storage_emission: Amount,
     /// Stake a validator needs.
     pub validator_stake: Amount,
     /// Collateral for each started TiB a miner declares. CESS: 4,000 tokens.
@@ -104,7 +118,14 @@ impl Params {
             block_interval_ms: 1_000,
             idle_block_interval_ms: 6_000,
             era_blocks: 21_600,
+            seed_skip_blocks: 64,
             seats: 11,
+            min_seats: 4,
+            unbond_lock_eras: 60,
+            evidence_eras: 4,
+            jail_eras: 1,
+            validator_emission: Amount::tokens(238_500_000),
+            storage_emission: Amount::tokens(477_000_000),
             validator_stake: Amount::tokens(3_000_000),
             collateral_per_tib: Amount::tokens(4_000),
             enforce_prefix_cap: true,
@@ -121,7 +142,15 @@ impl Params {
             block_interval_ms: 250,
             idle_block_interval_ms: 2_000,
             era_blocks: 60,
+            seed_skip_blocks: 4,
             seats: 4,
+            min_seats: 4,
+            unbond_lock_eras: 1,
+            evidence_eras: 1,
+            jail_eras: 1,
+            // A 3,000th of the main network's, as the stakes.
+            validator_emission: Amount::tokens(79_500),
+            storage_emission: Amount::tokens(159_000),
             validator_stake: Amount::tokens(1_000),
             collateral_per_tib: Amount::tokens(1),
             enforce_prefix_cap: false,
