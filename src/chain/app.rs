@@ -38,16 +38,12 @@ impl LedgerApp {
         let chain = self.chain.clone();
         self.chain.node().pool.run(move || job(&chain)).await
     }
-
-    fn tip_at(&self, head: &Head) -> Tip {
-        Tip { height: head.height(), committee: self.chain.spec().committee.clone(), seed: head.executed.beacon }
-    }
 }
 
 #[async_trait]
 impl Application for LedgerApp {
     async fn tip(&self) -> Tip {
-        self.tip_at(&self.chain.head())
+        tip_of(&self.chain.head())
     }
 
     async fn wait_to_start(&self, height: Height) {
@@ -80,7 +76,7 @@ impl Application for LedgerApp {
         let height = block.header.height;
         let committed = self.blocking(move |chain| chain.commit(&block, &certificate)).await;
         let head = committed.with_context(|| format!("block of height {height} cannot be committed"))?;
-        Ok(self.tip_at(&head))
+        Ok(tip_of(&head))
     }
 
     async fn decided(&self, height: Height) -> anyhow::Result<Option<(Block, Certificate)>> {
@@ -89,6 +85,10 @@ impl Application for LedgerApp {
         };
         Ok(self.blocking(move |chain| read(chain, height)).await?)
     }
+}
+
+fn tip_of(head: &Head) -> Tip {
+    Tip { height: head.height(), committee: head.committee.committee.clone(), seed: head.executed.beacon }
 }
 
 /// Builds the next block out of the pool.
@@ -107,8 +107,8 @@ pub fn build(chain: &FullChain, keys: &NodeKeys, height: Height, round: u32, now
         vrf: beacon::prove(&keys.vrf, spec.chain_id, height, &head.executed.beacon),
         body: Block::body_hash(&txs),
         executed_parent: head.executed.hash,
-        committee: spec.committee_hash,
-        next_committee: spec.committee_hash,
+        committee: head.committee.hash,
+        next_committee: head.next_committee.hash,
     };
     Ok(Block { header, txs })
 }
@@ -128,8 +128,8 @@ pub fn validate(
         parent: head.executed.block,
         parent_time_ms: head.executed.time_ms,
         executed_parent: head.executed.hash,
-        committee: &spec.committee,
-        committee_hash: spec.committee_hash,
+        committee: &head.committee,
+        next_committee: &head.next_committee,
         seed: head.executed.beacon,
     };
     checks::check_header(block, round, pol_round, &expected)?;

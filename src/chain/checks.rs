@@ -3,8 +3,9 @@
 //! Owns the rules and their words. Must not know stores, tasks or the engine. Invariant: apart from [`FUTURE_MAX_MS`], which
 //! only delays a vote, every honest node gives the same answer.
 
+use super::committees::Seated;
 use crate::{
-    consensus::{BLOCK_MAX_TXS, Block, Committee, beacon, rotation},
+    consensus::{BLOCK_MAX_TXS, Block, beacon, rotation},
     ledger::tx::TxError,
     types::{
         Address, B256, BlockId, ChainId, Height,
@@ -28,9 +29,9 @@ pub struct Expected<'a> {
     /// Its executed hash.
     pub executed_parent: B256,
     /// Who decides.
-    pub committee: &'a Committee,
-    /// Digest of that committee.
-    pub committee_hash: [u8; 32],
+    pub committee: &'a Seated,
+    /// Who decides the height after it.
+    pub next_committee: &'a Seated,
     /// Beacon of the parent.
     pub seed: B256,
 }
@@ -103,10 +104,10 @@ pub fn check_header(
         let (found, expected) = (header.executed_parent, expected.executed_parent);
         return Err(BlockFault::ExecutedParent { found, expected });
     }
-    if header.committee != expected.committee_hash {
+    if header.committee != expected.committee.hash {
         return Err(BlockFault::Committee("committee"));
     }
-    if header.next_committee != expected.committee_hash {
+    if header.next_committee != expected.next_committee.hash {
         return Err(BlockFault::Committee("next committee"));
     }
     if header.time_ms <= expected.parent_time_ms {
@@ -114,7 +115,8 @@ pub fn check_header(
     }
     check_proposer(block, round, pol_round, expected)?;
     check_body(block)?;
-    let member = expected.committee.by_account(&header.proposer).ok_or(BlockFault::Beacon(header.proposer))?;
+    let committee = &expected.committee.committee;
+    let member = committee.by_account(&header.proposer).ok_or(BlockFault::Beacon(header.proposer))?;
     beacon::verify(&member.vrf_key, &header.vrf, header.chain_id, header.height, &expected.seed)
         .map_err(|_| BlockFault::Beacon(header.proposer))
 }
@@ -130,7 +132,7 @@ fn check_proposer(
     if built > pol_round.unwrap_or(round).min(round) {
         return Err(BlockFault::Round { built, round });
     }
-    let turn = rotation::proposer(expected.committee, &expected.seed, expected.height, built);
+    let turn = rotation::proposer(&expected.committee.committee, &expected.seed, expected.height, built);
     if block.header.proposer != turn {
         return Err(BlockFault::Proposer { round: built, found: block.header.proposer, expected: turn });
     }

@@ -31,6 +31,9 @@ pub enum StoreError {
     /// A committee that cannot decide, or a certificate that does not prove a decision.
     #[error(transparent)]
     Consensus(#[from] ConsensusError),
+    /// The state holds no committee that could decide a height.
+    #[error("the state has no valid committee for height {height}: {reason}")]
+    Committee { height: Height, reason: String },
     /// A certificate for something else.
     #[error("block {block} of height {height} came with a certificate for block {names}")]
     ForeignCertificate { height: Height, block: BlockId, names: BlockId },

@@ -7,6 +7,7 @@
 use super::{
     BlockFinalised,
     block_store::BlockStore,
+    committees::{Committees, Seated},
     error::StoreError,
     head::Head,
     mempool::{Limits, Mempool, PoolError},
@@ -14,17 +15,17 @@ use super::{
     state_store::StateStore,
 };
 use crate::{
-    consensus::{Block, Certificate, Committee, ValidatorInfo, beacon},
+    consensus::{Block, Certificate, beacon},
     kv::{Batch, Durability, Kv},
     ledger::{
         commitment::{StateCommitment, StateTrie},
         executor::{self, BlockEnv, Receipt},
-        genesis::{Genesis, GenesisValidator},
+        genesis::Genesis,
         state::{StateDelta, StateView},
         tx::{TxError, VerifiedTx},
     },
     runtime::{Counter, Gauge, Node, Timer, Worker},
-    types::{Address, Amount, B256, BlockId, ChainId, Height, Params, params::BLOCK_GAS_LIMIT},
+    types::{Address, B256, BlockId, ChainId, Height, Params, params::BLOCK_GAS_LIMIT},
 };
 use parking_lot::Mutex;
 use rayon::prelude::*;
@@ -42,10 +43,6 @@ pub struct ChainSpec {
     pub genesis: B256,
     /// The chain's numbers.
     pub params: Params,
-    /// The committee of genesis, which decides every height.
-    pub committee: Committee,
-    /// Its digest.
-    pub committee_hash: [u8; 32],
 }
 
 /// The chain on one full node.
@@ -56,6 +53,7 @@ pub struct FullChain {
     state: StateStore,
     pool: Mempool,
     commitment: Mutex<StateTrie>,
+    committees: Committees,
     head: watch::Sender<Arc<Head>>,
     worker: Worker,
 }
@@ -64,7 +62,6 @@ impl FullChain {
     /// Opens the chain of `genesis` in `kv`: a fresh database is initialised, an unfinished execution completed. Blocks on the disk.
     pub fn open(node: &Node, kv: Arc<dyn Kv>, genesis: &Genesis) -> Result<Arc<Self>, StoreError> {
         let built = genesis.build().map_err(|e| StoreError::Genesis(e.to_string()))?;
-        let committee = committee_of(genesis)?;
         let first = ExecutedBlock {
             hash: built.header.hash_slow(),
             header: built.header,
@@ -73,13 +70,7 @@ impl FullChain {
             time_ms: genesis.time_ms,
             skipped: Vec::new(),
         };
-        let spec = ChainSpec {
-            chain_id: genesis.chain_id,
-            genesis: first.hash,
-            params: genesis.params(),
-            committee_hash: committee.hash(),
-            committee,
-        };
+        let spec = ChainSpec { chain_id: genesis.chain_id, genesis: first.hash, params: genesis.params() };
         let (blocks, state) = (BlockStore::new(kv.clone()), StateStore::new(kv));
         establish(&blocks, &state, &spec, &first, &built.delta)?;
         let height = blocks.executed_height()?.unwrap_or_default();
@@ -90,11 +81,13 @@ impl FullChain {
             return Err(StoreError::Root { height, found: root, expected: newest.header.state_root });
         }
         let pool = Mempool::new(spec.chain_id, Limits::default());
+        let committees = Committees::new(&spec.params);
+        let next = [committees.of(&state, height + 1)?, committees.of(&state, height + 2)?];
         let interval = Duration::from_millis(spec.params.block_interval_ms);
-        let head = watch::Sender::new(Arc::new(Head::new(newest, node.clock.unix_ms(), interval)));
+        let head = watch::Sender::new(Arc::new(Head::new(newest, next, node.clock.unix_ms(), interval)));
         let commitment = Mutex::new(commitment);
         let (node, worker) = (node.clone(), node.workers.register("executor"));
-        let chain = Arc::new(Self { node, spec, blocks, state, pool, commitment, head, worker });
+        let chain = Arc::new(Self { node, spec, blocks, state, pool, commitment, committees, head, worker });
         chain.recover()?;
         chain.pool.prune(chain.head().height(), &[], &[], chain.head().next_base_fee);
         Ok(chain)
@@ -128,6 +121,11 @@ impl FullChain {
     /// The node this chain runs on.
     pub fn node(&self) -> &Node {
         &self.node
+    }
+
+    /// The committee that decides `height`, at most two above the head.
+    pub fn committee_at(&self, height: Height) -> Result<Arc<Seated>, StoreError> {
+        self.state.consistent(|view| self.committees.of(view, height))
     }
 
     /// Verifies and admits a transaction.
@@ -180,7 +178,7 @@ impl FullChain {
         if certificate.block != block.id() || certificate.height != height {
             return Err(StoreError::ForeignCertificate { height, block: block.id(), names: certificate.block });
         }
-        Ok(certificate.verify(self.spec.chain_id, &self.spec.committee)?)
+        Ok(certificate.verify(self.spec.chain_id, &self.committee_at(height)?.committee)?)
     }
 
     fn recover(&self) -> Result<(), StoreError> {
@@ -199,7 +197,8 @@ impl FullChain {
         let failed = |reason: String| StoreError::Execution { height, reason };
         let beacon = self.beacon_of(block, &parent)?;
         let (txs, positions, mut skipped) = self.decode(block);
-        let env = self.env(&parent, height, header.time_ms, beacon, header.proposer);
+        let env =
+            BlockEnv { round: header.round, ..self.env(&parent, height, header.time_ms, beacon, header.proposer) };
         let execution = executor::execute(&self.state, &env, &txs).map_err(|e| failed(e.to_string()))?;
         skipped.extend(execution.skipped.iter().map(|skip| SkippedTx {
             index: positions[skip.index],
@@ -232,8 +231,11 @@ impl FullChain {
     ) -> Result<Arc<Head>, StoreError> {
         let mut batch = Batch::new();
         self.blocks.stage_executed(&mut batch, &executed, receipts);
+        let height = executed.height();
+        // The state of the block before: the next two committees were elected long ago.
+        let next = [self.committees.of(&self.state, height + 1)?, self.committees.of(&self.state, height + 2)?];
         let interval = Duration::from_millis(self.spec.params.block_interval_ms);
-        let head = Arc::new(Head::new(executed, self.node.clock.unix_ms(), interval));
+        let head = Arc::new(Head::new(executed, next, self.node.clock.unix_ms(), interval));
         // Buffered: the block is durable already, and a state lost to a power failure is computed again from it.
         let publish = || drop(self.head.send_replace(head.clone()));
         self.state.commit(batch, delta, Durability::Buffered, publish)?;
@@ -275,7 +277,7 @@ impl FullChain {
         let header = &block.header;
         let height = header.height;
         let failed = |reason: String| StoreError::Execution { height, reason };
-        let member = self.spec.committee.by_account(&header.proposer);
+        let member = parent.committee.committee.by_account(&header.proposer);
         let member = member.ok_or_else(|| failed(format!("proposer {} is not in the committee", header.proposer)))?;
         beacon::verify(&member.vrf_key, &header.vrf, header.chain_id, height, &parent.executed.beacon)
             .map_err(|e| failed(e.to_string()))
@@ -299,7 +301,7 @@ impl FullChain {
         (txs, positions, skipped)
     }
 
-    /// Surroundings of a block after `parent`.
+    /// Surroundings of a block after `parent`, first proposed in round 0.
     pub(super) fn env(&self, parent: &Head, height: Height, time_ms: u64, beacon: B256, proposer: Address) -> BlockEnv {
         BlockEnv {
             chain_id: self.spec.chain_id,
@@ -307,24 +309,13 @@ impl FullChain {
             time_ms,
             beacon,
             proposer,
+            round: 0,
             parent_hash: parent.executed.hash,
             base_fee: parent.next_base_fee,
             gas_limit: BLOCK_GAS_LIMIT,
             params: self.spec.params.clone(),
         }
     }
-}
-
-/// The committee as genesis records it: a whole token of stake is one unit of power.
-fn committee_of(genesis: &Genesis) -> Result<Committee, StoreError> {
-    let member = |v: &GenesisValidator| ValidatorInfo {
-        account: v.account,
-        consensus_key: v.consensus_key,
-        vrf_key: v.vrf_key,
-        network_key: v.network_key,
-        power: u64::try_from(v.stake.0 / Amount::tokens(1).0).unwrap_or(u64::MAX),
-    };
-    Ok(Committee::new(genesis.validators.iter().map(member).collect())?)
 }
 
 /// Makes sure that the database holds this chain: writes genesis into a fresh one, refuses another chain's.

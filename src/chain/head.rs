@@ -1,8 +1,8 @@
 //! The newest executed block and what follows from it for the next.
 
-use super::records::ExecutedBlock;
+use super::{committees::Seated, records::ExecutedBlock};
 use crate::{ledger::executor::next_base_fee, types::Height};
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 /// The newest executed block.
@@ -14,17 +14,27 @@ pub struct Head {
     pub next_base_fee: u64,
     /// When it was proposed, as far as this node can tell: the next block's time counts from here.
     pub since: Instant,
+    /// Who decides the block after it.
+    pub committee: Arc<Seated>,
+    /// Who decides the one after that.
+    pub next_committee: Arc<Seated>,
 }
 
 impl Head {
-    /// `executed` becomes the head at `now_ms`. It was proposed earlier, by its own word: that is believed up to `believed`, so
-    /// that a wrong clock makes the next block early by no more.
-    pub fn new(executed: ExecutedBlock, now_ms: u64, believed: Duration) -> Self {
+    /// `executed` becomes the head at `now_ms`; the next two blocks are decided by the committees given. It was proposed earlier,
+    /// by its own word: that is believed up to `believed`, so that a wrong clock makes the next block early by no more.
+    pub fn new(
+        executed: ExecutedBlock,
+        [committee, next_committee]: [Arc<Seated>; 2],
+        now_ms: u64,
+        believed: Duration,
+    ) -> Self {
         let header = &executed.header;
         let next_base_fee = next_base_fee(header.gas_used, header.gas_limit, executed.base_fee());
         let age = Duration::from_millis(now_ms.saturating_sub(executed.time_ms)).min(believed);
         let now = Instant::now();
-        Self { next_base_fee, executed, since: now.checked_sub(age).unwrap_or(now) }
+        let since = now.checked_sub(age).unwrap_or(now);
+        Self { next_base_fee, executed, since, committee, next_committee }
     }
 
     /// Its height.
@@ -36,7 +46,10 @@ impl Head {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::{B256, BlockId};
+    use crate::{
+        consensus::committee_of,
+        types::{B256, BlockId},
+    };
 
     fn block(time_ms: u64) -> ExecutedBlock {
         ExecutedBlock {
@@ -57,10 +70,12 @@ mod tests {
         let old = (NOW_MS - 3_600_000, 250);
         let of_a_fast_clock = (NOW_MS + 15_000, 0);
         let of_no_clock = (0, 250);
+        let (committee, _) = committee_of(1);
+        let seated = Arc::new(Seated { hash: committee.hash(), committee });
         for (time_ms, age) in [young, old, of_a_fast_clock, of_no_clock] {
             let age = Duration::from_millis(age);
             let before = Instant::now();
-            let head = Head::new(block(time_ms), NOW_MS, believed);
+            let head = Head::new(block(time_ms), [seated.clone(), seated.clone()], NOW_MS, believed);
             assert!(before <= head.since + age && head.since + age <= Instant::now(), "{time_ms}");
         }
     }

@@ -10,6 +10,7 @@ pub mod bft;
 mod block_store;
 mod calls;
 mod checks;
+mod committees;
 mod error;
 mod full;
 #[cfg(test)]
@@ -30,6 +31,7 @@ pub use app::LedgerApp;
 pub use block_store::BlockStore;
 pub use calls::{CALL_GAS_MAX, CallFault};
 pub use checks::BlockFault;
+pub use committees::Seated;
 pub use error::StoreError;
 pub use full::{ChainSpec, FullChain};
 pub use head::Head;

@@ -65,6 +65,7 @@ impl Town {
         let genesis = Genesis {
             chain_id: CHAIN,
             profile: Profile::Dev,
+            overrides: Default::default(),
             time_ms: 1_700_000_000_000,
             extra_data: Bytes::new(),
             alloc: BTreeMap::from([(native_address(&native_key().public()), rich)]),

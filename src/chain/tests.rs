@@ -47,6 +47,7 @@ pub(super) fn genesis(keys: &NodeKeys) -> Genesis {
     Genesis {
         chain_id: CHAIN,
         profile: Profile::Dev,
+        overrides: Default::default(),
         time_ms: START_MS,
         extra_data: Bytes::new(),
         alloc: BTreeMap::from([(ethereum_key().address(), rich()), (native_address(&native_key().public()), rich())]),

@@ -78,8 +78,65 @@ fn of_miners(error: &IMiners::IMinersErrors) -> String {
 }
 
 fn of_staking(error: &IStaking::IStakingErrors) -> String {
-    let IStaking::IStakingErrors::BeaconUnknown(e) = error;
-    format!("the beacon of block {} is not known, those of blocks {} to {} are", e.height, e.oldest, e.newest)
+    use IStaking::IStakingErrors as E;
+    match error {
+        E::AmountTooLow(e) => {
+            format!("an amount of {} tokens is below {}", format_tokens(e.amount), format_tokens(e.minimum))
+        }
+        E::AmountTooHigh(e) => {
+            format!("an amount of {} tokens is above {}", format_tokens(e.amount), format_tokens(e.maximum))
+        }
+        E::StakeTooLow(e) => {
+            let (bonded, required) = (format_tokens(e.bonded), format_tokens(e.required));
+            format!("{} has bonded {bonded} tokens, a candidate needs {required}", e.account)
+        }
+        E::NotCandidate(e) => format!("{} is not a candidate", e.account),
+        E::KeysUnchanged(e) => format!("{} is registered with these keys already", e.account),
+        E::KeyTaken(e) => format!("key {} belongs to {}", e.key, e.owner),
+        E::KeyNotProven(e) => format!("{} does not prove that it holds its {} key", e.account, printable(&e.key)),
+        E::TooManyCandidates(e) => format!("there are {} candidates already, the limit", e.maximum),
+        E::NothingToWithdraw(e) => format!("{} has no unbonded stake", e.account),
+        E::StakeLocked(e) => {
+            format!("the stake of {} is locked until era {}, this is era {}", e.account, e.untilEra, e.currentEra)
+        }
+        E::NotSeated(e) => format!("{} had no seat at block {}", e.account, e.height),
+        E::NotJailed(e) => format!("{} is not in jail", e.account),
+        E::StillJailed(e) => {
+            format!("{} is in jail up to era {}, this is era {}", e.account, e.untilEra, e.currentEra)
+        }
+        E::EraUnknown(e) => format!("the committee of era {} is not known, those up to {} are", e.era, e.newest),
+        E::BeaconUnknown(e) => {
+            format!("the beacon of block {} is not known, those of blocks {} to {} are", e.height, e.oldest, e.newest)
+        }
+        other => of_reveals_and_evidence(other),
+    }
+}
+
+fn of_reveals_and_evidence(error: &IStaking::IStakingErrors) -> String {
+    use IStaking::IStakingErrors as E;
+    match error {
+        E::WrongEra(e) => format!("a reveal for era {} came in era {}", e.era, e.currentEra),
+        E::RevealClosed(e) => {
+            format!("block {} is too late for a reveal, blocks {} to {} take one", e.height, e.first, e.last)
+        }
+        E::KeyTooYoung(e) => {
+            format!(
+                "the keys of {} are of block {}, younger than the seed of block {}",
+                e.account, e.registeredAt, e.seedHeight
+            )
+        }
+        E::AlreadyRevealed(e) => format!("{} has revealed for era {} already", e.account, e.era),
+        E::ProofInvalid(e) => format!("the proof of {} for era {} is not valid", e.account, e.era),
+        E::EvidenceMalformed(e) => format!("the evidence cannot be read: {}", printable(&e.reason)),
+        E::EvidenceForeign(e) => format!("the evidence is of chain {}, this is chain {}", e.found, e.expected),
+        E::EvidenceInvalid(e) => format!("the evidence convicts nobody: {}", printable(&e.reason)),
+        E::EvidenceTooOld(e) => {
+            format!("evidence of block {} is too old, it is taken from block {} on", e.height, e.oldest)
+        }
+        E::EvidenceAhead(e) => format!("evidence of block {} came at block {}", e.height, e.newest),
+        E::EvidenceKnown(e) => format!("evidence against {} at block {} was taken already", e.account, e.height),
+        _ => "the staking module refused".to_owned(),
+    }
 }
 
 fn unknown(data: &[u8]) -> String {

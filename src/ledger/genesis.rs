@@ -53,6 +53,9 @@ pub enum GenesisError {
     /// More tokens than the chain can count.
     #[error("genesis allots more than 2^128 smallest units")]
     Supply,
+    /// A number of the chain's own that it cannot have.
+    #[error("genesis sets the {what} to {found}, it must be {min} to {max}")]
+    OutOfRange { what: &'static str, found: u64, min: u64, max: u64 },
     /// A module refused the committee.
     #[error("genesis committee was refused: {0}")]
     Module(String),
@@ -93,6 +96,47 @@ pub struct GenesisAccount {
     pub storage: BTreeMap<B256, B256>,
 }
 
+/// Numbers in which a chain differs from its profile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Overrides {
+    /// Blocks of an era, [`ERA_MIN_BLOCKS`] to [`ERA_MAX_BLOCKS`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub era_blocks: Option<u64>,
+    /// Seats of the committee, 1 to 256.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seats: Option<usize>,
+}
+
+/// Shortest era: a reveal window of two blocks, and a committee that is known two blocks ahead.
+pub const ERA_MIN_BLOCKS: u64 = 4;
+/// Longest era: a week of one-second blocks.
+pub const ERA_MAX_BLOCKS: u64 = 604_800;
+
+impl Overrides {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    fn check(&self) -> Result<(), GenesisError> {
+        let range = |what, found: Option<u64>, min, max| match found {
+            Some(found) if !(min..=max).contains(&found) => Err(GenesisError::OutOfRange { what, found, min, max }),
+            _ => Ok(()),
+        };
+        range("era length in blocks", self.era_blocks, ERA_MIN_BLOCKS, ERA_MAX_BLOCKS)?;
+        let wide = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+        range("number of seats", self.seats.map(wide), 1, wide(GENESIS_VALIDATORS_MAX))
+    }
+
+    fn apply(&self, params: &mut Params) {
+        if let Some(blocks) = self.era_blocks {
+            params.era_blocks = blocks;
+            params.seed_skip_blocks = params.seed_skip_blocks.min(blocks / ERA_MIN_BLOCKS);
+        }
+        params.seats = self.seats.unwrap_or(params.seats);
+    }
+}
+
 /// The document a chain grows from.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -101,6 +145,9 @@ pub struct Genesis {
     pub chain_id: ChainId,
     /// Which numbers the chain runs on.
     pub profile: Profile,
+    /// Numbers this chain has of its own.
+    #[serde(default, skip_serializing_if = "Overrides::is_empty")]
+    pub overrides: Overrides,
     /// Time of block zero, Unix milliseconds.
     pub time_ms: u64,
     /// Anything, at most 32 bytes.
@@ -124,7 +171,9 @@ pub struct BuiltGenesis {
 impl Genesis {
     /// The chain's numbers.
     pub fn params(&self) -> Params {
-        Params::of(self.profile)
+        let mut params = Params::of(self.profile);
+        self.overrides.apply(&mut params);
+        params
     }
 
     /// R_0: a digest of the document.
@@ -156,6 +205,7 @@ impl Genesis {
             time_ms: self.time_ms,
             beacon: self.beacon(),
             proposer: Address::ZERO,
+            round: 0,
             parent_hash: B256::ZERO,
             base_fee: INITIAL_BASE_FEE,
             gas_limit: BLOCK_GAS_LIMIT,
@@ -169,6 +219,7 @@ impl Genesis {
         if self.chain_id == 0 {
             return Err(GenesisError::ChainId);
         }
+        self.overrides.check()?;
         within("extra data", self.extra_data.len(), EXTRA_DATA_MAX_BYTES)?;
         self.check_validators()?;
         for (address, account) in &self.alloc {

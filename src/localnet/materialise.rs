@@ -56,6 +56,7 @@ fn genesis(plan: &Plan) -> Genesis {
     Genesis {
         chain_id: plan.chain_id,
         profile: Profile::Dev,
+        overrides: Default::default(),
         time_ms: plan.genesis_time_ms,
         extra_data: Default::default(),
         alloc: funded.map(account).collect::<BTreeMap<_, _>>(),

@@ -270,5 +270,6 @@ fn judge(chain: &FullChain, event: &BlockFinalised, stored: Option<&(Block, Cert
         return Err(format!("the certificate or the stored block is for another than {}", event.block));
     }
     let spec = chain.spec();
-    certificate.verify(spec.chain_id, &spec.committee).map_err(|e| e.to_string())
+    let seated = chain.committee_at(event.height).map_err(|e| e.to_string())?;
+    certificate.verify(spec.chain_id, &seated.committee).map_err(|e| e.to_string())
 }

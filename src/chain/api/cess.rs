@@ -77,7 +77,7 @@ fn validators(api: &Api) -> Vec<ValidatorObject> {
         network_key: member.network_key.to_string(),
         power: member.power,
     };
-    api.chain.spec().committee.members.iter().map(object).collect()
+    api.chain.head().committee.committee.members.iter().map(object).collect()
 }
 
 /// Registers a method that asks the chain client.

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     ledger::{
-        modules,
+        modules::{self, BlockStart, ModuleError, ModuleHost},
         native::NATIVE_TX_TYPE,
         state::{StateDelta, StateError, StateView},
         tx::VerifiedTx,
@@ -67,20 +67,41 @@ impl<'a> Machine<'a> {
         Self { evm: Evm::new(ctx, instructions, ModulePrecompiles::new(SPEC, env, dispatch)), env }
     }
 
-    /// What happens before the first transaction: the parent's hash enters the history contract, the beacon the staking module.
+    /// What happens before the first transaction: the modules hear of the block, the parent's hash enters the history contract.
     pub fn begin_block(&mut self, env: &BlockEnv) -> Result<(), ExecError> {
-        let mut call = ModuleCall::system(&mut self.evm.ctx, env, SYSTEM_ADDRESS);
-        let outcome = modules::begin_block(&mut call, env.beacon);
-        outcome.map_err(|e| ExecError::Fatal { height: env.height, reason: e.to_string() })?;
+        let start = BlockStart { beacon: env.beacon, proposer: env.proposer, round: env.round };
+        self.run_system(env, |call| modules::begin_block(call, &start))?;
         let journal = self.evm.ctx.journal_mut();
         if let Some(parent) = env.height.checked_sub(1) {
             journal.load_account(HISTORY_STORAGE_ADDRESS)?;
             journal.sstore(HISTORY_STORAGE_ADDRESS, history_slot(parent), env.parent_hash.into())?;
             journal.touch_account(HISTORY_STORAGE_ADDRESS);
         }
+        self.keep();
+        Ok(())
+    }
+
+    /// What happens after the last transaction: an era may end.
+    pub fn end_block(&mut self, env: &BlockEnv) -> Result<(), ExecError> {
+        self.run_system(env, |call| modules::end_block(call))?;
+        self.keep();
+        Ok(())
+    }
+
+    fn run_system(
+        &mut self,
+        env: &BlockEnv,
+        work: impl FnOnce(&mut dyn ModuleHost) -> Result<(), ModuleError>,
+    ) -> Result<(), ExecError> {
+        let mut call = ModuleCall::system(&mut self.evm.ctx, env, SYSTEM_ADDRESS);
+        work(&mut call).map_err(|e| ExecError::Fatal { height: env.height, reason: e.to_string() })
+    }
+
+    /// Takes over what was done outside transactions.
+    fn keep(&mut self) {
+        let journal = self.evm.ctx.journal_mut();
         let changes = journal.finalize();
         journal.db_mut().commit(changes);
-        Ok(())
     }
 
     /// Runs one transaction and keeps what it changed. The inner error is the transaction's own fault and changes nothing.

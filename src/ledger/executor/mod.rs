@@ -3,7 +3,7 @@
 //! Owns the rules of a block: fees, gas accounting, what happens to transactions that cannot run, the hand-over to the protocol
 //! modules. Must not know where state is kept, how blocks are ordered or who asks. Invariants: the outcome is a function of view,
 //! environment and transactions; an invalid transaction is skipped and named, it never fails the block; the sum of all balances
-//! falls by base fee × gas used and by nothing else.
+//! falls by base fee × gas used and by what the staking module burns, rises by what it mints, and changes by nothing else.
 
 mod block_state;
 mod fees;
@@ -39,6 +39,8 @@ pub struct BlockEnv {
     pub beacon: B256,
     /// Who gets the tips.
     pub proposer: Address,
+    /// The round the block was first proposed in.
+    pub round: u32,
     /// Executed hash of the block before.
     pub parent_hash: B256,
     /// Price of a unit of gas that is burnt.
@@ -140,6 +142,7 @@ fn execute_with(
         }
     }
     assert!(run.gas_used <= env.gas_limit, "block {} used {} gas, over its limit", env.height, run.gas_used);
+    machine.end_block(env)?;
     run.delta = machine.into_delta();
     Ok(run)
 }

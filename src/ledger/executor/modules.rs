@@ -13,14 +13,18 @@ use crate::{
 };
 use alloy_primitives::{Bytes, Log, LogData, map::AddressSet};
 use revm::{
-    context_interface::{Cfg, ContextTr, JournalTr, journaled_state::TransferError},
+    context_interface::{
+        Cfg, ContextTr, JournalTr,
+        journaled_state::{TransferError, account::JournaledAccountTr},
+    },
     handler::{EthPrecompiles, PrecompileProvider},
     interpreter::{CallInputs, CallScheme, Gas, InstructionResult, InterpreterResult},
     primitives::hardfork::SpecId,
 };
 
-/// Gas a system call may use. What runs before a block is bounded by the modules' code, not by a payer.
-const SYSTEM_GAS: u64 = 30_000_000;
+/// Gas a system call may use. What runs around a block is bounded by the modules' code, not by a payer; the largest election (512
+/// candidates, 256 seats) takes about 100 million.
+const SYSTEM_GAS: u64 = 1_000_000_000;
 
 /// Ethereum's precompiled contracts and the protocol modules.
 pub(super) struct ModulePrecompiles<'a> {
@@ -208,6 +212,31 @@ impl ModuleHost for ModuleCall<'_, '_> {
                 Err(ModuleError::reason(format!("account {from} has less than {amount} to transfer")))
             }
             Some(other) => Err(ModuleError::reason(format!("transfer from {from} to {to} failed: {other:?}"))),
+        }
+    }
+
+    fn mint(&mut self, to: Address, amount: U256) -> Result<(), ModuleError> {
+        self.writable()?;
+        let creates = self.access(to)? && !amount.is_zero();
+        let params = self.ctx.cfg().gas_params();
+        let cost = params.transfer_value_cost() + params.new_account_cost(true, creates);
+        self.charge(cost)?;
+        let mut account = self.ctx.journal_mut().load_account_mut(to).map_err(fatal)?.data;
+        match account.incr_balance(amount) {
+            true => Ok(()),
+            false => Err(ModuleError::Fatal(format!("minting {amount} overflows the balance of {to}"))),
+        }
+    }
+
+    fn burn(&mut self, from: Address, amount: U256) -> Result<(), ModuleError> {
+        self.writable()?;
+        self.access(from)?;
+        let cost = self.ctx.cfg().gas_params().transfer_value_cost();
+        self.charge(cost)?;
+        let mut account = self.ctx.journal_mut().load_account_mut(from).map_err(fatal)?.data;
+        match account.decr_balance(amount) {
+            true => Ok(()),
+            false => Err(ModuleError::reason(format!("account {from} has less than {amount} to burn"))),
         }
     }
 }

@@ -29,6 +29,7 @@ pub fn genesis() -> Genesis {
     Genesis {
         chain_id: 11_332,
         profile: Profile::Dev,
+        overrides: Default::default(),
         time_ms: 1_700_000_000_123,
         extra_data: Bytes::from_static(b"test"),
         alloc: BTreeMap::from([(Address::repeat_byte(0xaa), rich), (Address::repeat_byte(0xcc), contract)]),

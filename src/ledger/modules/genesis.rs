@@ -13,12 +13,11 @@ use std::collections::BTreeMap;
 /// Non-zero slots of each module.
 pub type ModuleStorage = BTreeMap<Address, BTreeMap<U256, U256>>;
 
-/// The modules' storage at genesis: the committee and the beacon `beacon` of height 0. The beacon must not be derived from the
+/// The modules' storage at genesis: the validators, their committee and the beacon `beacon` of height 0. The beacon must not be derived from the
 /// state root, which covers it.
 pub fn genesis_storage(params: &Params, seats: &[ValidatorSeat], beacon: B256) -> Result<ModuleStorage, ModuleError> {
     let mut host = Recorder { params: params.clone(), storage: BTreeMap::new() };
-    staking::install(&mut host, seats)?;
-    staking::record_beacon(&mut host, beacon)?;
+    staking::install(&mut host, seats, beacon)?;
     Ok(host.storage)
 }
 
@@ -67,5 +66,11 @@ impl ModuleHost for Recorder {
     }
     fn transfer(&mut self, _from: Address, _to: Address, amount: U256) -> Result<(), ModuleError> {
         Err(ModuleError::Fatal(format!("{amount} was to be moved at genesis")))
+    }
+    fn mint(&mut self, _to: Address, amount: U256) -> Result<(), ModuleError> {
+        Err(ModuleError::Fatal(format!("{amount} was to be minted at genesis")))
+    }
+    fn burn(&mut self, _from: Address, amount: U256) -> Result<(), ModuleError> {
+        Err(ModuleError::Fatal(format!("{amount} was to be burnt at genesis")))
     }
 }

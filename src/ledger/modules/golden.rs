@@ -55,9 +55,8 @@ pub(super) fn sample_calls() -> Vec<SampleCall> {
         holders: vec![account(0x03), account(0x04)],
         receipts: vec![blob(0x05, 64), blob(0x06, 64)],
     };
-    vec![
-        SampleCall::of(STAKING, &IStaking::committeeCall {}),
-        SampleCall::of(STAKING, &IStaking::beaconCall { height: 7 }),
+    let mut calls = staking_calls();
+    calls.extend([
         SampleCall::of(MINERS, &register),
         SampleCall::of(MINERS, &IMiners::setCapacityCall { capacity: 1 << 40 }),
         SampleCall::of(MINERS, &IMiners::exitCall {}),
@@ -70,6 +69,38 @@ pub(super) fn sample_calls() -> Vec<SampleCall> {
         SampleCall::of(FILES, &IFiles::countOfCall { owner: account(0x01) }),
         SampleCall::of(FILES, &IFiles::listOfCall { owner: account(0x01), skip: 2, limit: 3 }),
         SampleCall::of(FILES, &IFiles::totalsCall {}),
+    ]);
+    calls
+}
+
+fn staking_calls() -> Vec<SampleCall> {
+    let register = IStaking::registerCall {
+        consensusKey: word(0x01),
+        vrfKey: word(0x02),
+        networkKey: word(0x03),
+        consensusProof: blob(0x04, 64),
+        vrfProof: blob(0x05, 80),
+        networkProof: blob(0x06, 64),
+    };
+    vec![
+        SampleCall::of(STAKING, &IStaking::bondCall {}),
+        SampleCall::of(STAKING, &register),
+        SampleCall::of(STAKING, &IStaking::unbondCall { amount: U256::from(1) }),
+        SampleCall::of(STAKING, &IStaking::withdrawCall {}),
+        SampleCall::of(STAKING, &IStaking::revealCall { era: 1, proof: blob(0x02, 80) }),
+        SampleCall::of(STAKING, &IStaking::unjailCall {}),
+        SampleCall::of(STAKING, &IStaking::reportEvidenceCall { evidence: blob(0x01, 33) }),
+        SampleCall::of(STAKING, &IStaking::committeeCall {}),
+        SampleCall::of(STAKING, &IStaking::committeeOfCall { era: 1 }),
+        SampleCall::of(STAKING, &IStaking::seatsCall { era: 1 }),
+        SampleCall::of(STAKING, &IStaking::currentEraCall {}),
+        SampleCall::of(STAKING, &IStaking::eraCall { era: 1 }),
+        SampleCall::of(STAKING, &IStaking::activityCall { account: account(0x01), era: 2 }),
+        SampleCall::of(STAKING, &IStaking::candidatesCall { skip: 1, limit: 2 }),
+        SampleCall::of(STAKING, &IStaking::candidateCall { account: account(0x01) }),
+        SampleCall::of(STAKING, &IStaking::jailedCall {}),
+        SampleCall::of(STAKING, &IStaking::supplyCall {}),
+        SampleCall::of(STAKING, &IStaking::beaconCall { height: 7 }),
     ]
 }
 
@@ -78,14 +109,6 @@ fn answer<C: SolCall>(value: &C::Return) -> String {
 }
 
 fn sample_answers() -> Vec<String> {
-    let validator = IStaking::Validator {
-        account: account(0x01),
-        consensusKey: word(0x02),
-        vrfKey: word(0x03),
-        networkKey: word(0x04),
-        stake: U256::from(5),
-        power: 6,
-    };
     let miner = IMiners::Miner {
         account: account(0x01),
         operator: account(0x02),
@@ -106,9 +129,8 @@ fn sample_answers() -> Vec<String> {
         holders: vec![account(0x05), account(0x06)],
         storedAt: 7,
     };
-    vec![
-        answer::<IStaking::committeeCall>(&vec![validator]),
-        answer::<IStaking::beaconCall>(&word(0x01)),
+    let mut answers = staking_answers();
+    answers.extend([
         answer::<IMiners::countCall>(&1),
         answer::<IMiners::listCall>(&vec![miner.clone()]),
         answer::<IMiners::getCall>(&miner),
@@ -117,7 +139,107 @@ fn sample_answers() -> Vec<String> {
         answer::<IFiles::countOfCall>(&1),
         answer::<IFiles::listOfCall>(&vec![word(0x01), word(0x02)]),
         answer::<IFiles::totalsCall>(&IFiles::totalsReturn { files: 1, bytes_: U256::from(2) }),
+    ]);
+    answers
+}
+
+fn staking_answers() -> Vec<String> {
+    let validator = IStaking::Validator {
+        account: account(0x01),
+        consensusKey: word(0x02),
+        vrfKey: word(0x03),
+        networkKey: word(0x04),
+        stake: U256::from(5),
+        power: 6,
+    };
+    let candidate = sample_candidate();
+    vec![
+        answer::<IStaking::committeeCall>(&vec![validator.clone()]),
+        answer::<IStaking::committeeOfCall>(&vec![validator]),
+        answer::<IStaking::seatsCall>(&vec![sample_seat()]),
+        answer::<IStaking::currentEraCall>(&1),
+        answer::<IStaking::eraCall>(&sample_era()),
+        answer::<IStaking::activityCall>(&sample_activity()),
+        answer::<IStaking::candidatesCall>(&vec![candidate.clone()]),
+        answer::<IStaking::candidateCall>(&candidate),
+        answer::<IStaking::jailedCall>(&vec![account(0x01)]),
+        answer::<IStaking::supplyCall>(&IStaking::supplyReturn { minted: U256::from(1), burnt: U256::from(2) }),
+        answer::<IStaking::beaconCall>(&word(0x01)),
     ]
+}
+
+fn sample_candidate() -> IStaking::Candidate {
+    IStaking::Candidate {
+        account: account(0x01),
+        consensusKey: word(0x02),
+        vrfKey: word(0x03),
+        networkKey: word(0x04),
+        bonded: U256::from(5),
+        unbonding: U256::from(6),
+        unlockEra: 7,
+        registeredAt: 8,
+        jailReason: 1,
+        jailedUntil: 9,
+        seated: true,
+        seatedNext: false,
+        credit: 10,
+        stakeScore: 11,
+        random: 12,
+        score: 13,
+        proposed: 14,
+        missed: 15,
+    }
+}
+
+fn sample_seat() -> IStaking::Seat {
+    IStaking::Seat {
+        account: account(0x01),
+        power: 2,
+        stake: U256::from(3),
+        score: 4,
+        credit: 5,
+        stakeScore: 6,
+        random: 7,
+        registeredAt: 8,
+        revealedAt: 9,
+    }
+}
+
+fn sample_era() -> IStaking::Era {
+    IStaking::Era {
+        era: 1,
+        firstBlock: 2,
+        lastBlock: 3,
+        seedHeight: 4,
+        seed: word(0x05),
+        revealUntil: 6,
+        electedAt: 7,
+        qualified: 8,
+        kept: true,
+        runnerUp: account(0x09),
+        runnerUpScore: 10,
+        points: 11,
+        workPoints: 12,
+        minted: U256::from(13),
+        slashed: U256::from(14),
+    }
+}
+
+fn sample_activity() -> IStaking::Activity {
+    IStaking::Activity {
+        proposed: 1,
+        missed: 2,
+        points: 3,
+        reward: U256::from(4),
+        punishments: 5,
+        slashed: U256::from(6),
+        work: [7, 8, 9, 10, 11],
+        workPoints: 12,
+        credit: 13,
+        revealedAt: 14,
+        random: 15,
+        output: word(0x10),
+    }
 }
 
 fn event<E: SolEvent>(value: &E) -> String {
@@ -129,7 +251,18 @@ fn event<E: SolEvent>(value: &E) -> String {
 fn sample_events() -> Vec<String> {
     let (id, owner, holders) = (word(0x01), account(0x02), vec![account(0x03), account(0x04)]);
     let (operator, name) = (account(0x03), "miner".to_owned());
+    let (staker, amount) = (account(0x01), U256::from(2));
+    let keys =
+        IStaking::Registered { account: staker, consensusKey: word(0x02), vrfKey: word(0x03), networkKey: word(0x04) };
     vec![
+        event(&IStaking::Bonded { account: staker, amount, bonded: U256::from(3) }),
+        event(&keys),
+        event(&IStaking::Retired { account: staker }),
+        event(&IStaking::Unbonded { account: staker, amount, unlockEra: 3 }),
+        event(&IStaking::Withdrawn { account: staker, amount }),
+        event(&IStaking::Revealed { account: staker, era: 2, random: 3 }),
+        event(&IStaking::Unjailed { account: staker }),
+        event(&IStaking::Equivocated { account: staker, height: 2, reporter: account(0x03), slashed: U256::from(4) }),
         event(&IMiners::MinerRegistered { account: owner, operator, capacity: 4, name }),
         event(&IMiners::MinerCapacityChanged { account: owner, capacity: 4 }),
         event(&IMiners::MinerExited { account: owner, collateral: U256::from(4) }),
@@ -147,8 +280,8 @@ fn error<E: SolError>(value: &E) -> (String, [u8; 4]) {
 fn sample_errors() -> Vec<(String, [u8; 4])> {
     let (id, holder, one, two) = (word(0x01), account(0x02), U256::from(1), U256::from(2));
     let account = holder;
-    vec![
-        error(&IStaking::BeaconUnknown { height: 1, oldest: 2, newest: 3 }),
+    let mut errors = staking_errors();
+    errors.extend([
         error(&IMiners::UnknownMiner { account }),
         error(&IMiners::AlreadyRegistered { account }),
         error(&IMiners::KeyMismatch { account, accountKey: id }),
@@ -165,6 +298,39 @@ fn sample_errors() -> Vec<(String, [u8; 4])> {
         error(&IFiles::ReceiptInvalid { index: one, holder }),
         error(&IFiles::HolderFull { holder, free: 1, needed: 2 }),
         error(&IFiles::BeaconTooOld { height: 1, oldest: 2, newest: 3 }),
+    ]);
+    errors
+}
+
+fn staking_errors() -> Vec<(String, [u8; 4])> {
+    let (account, key, one, two) = (account(0x02), word(0x01), U256::from(1), U256::from(2));
+    vec![
+        error(&IStaking::BeaconUnknown { height: 1, oldest: 2, newest: 3 }),
+        error(&IStaking::AmountTooLow { amount: one, minimum: two }),
+        error(&IStaking::AmountTooHigh { amount: two, maximum: one }),
+        error(&IStaking::StakeTooLow { account, bonded: one, required: two }),
+        error(&IStaking::NotCandidate { account }),
+        error(&IStaking::KeysUnchanged { account }),
+        error(&IStaking::KeyTaken { key, owner: account }),
+        error(&IStaking::KeyNotProven { account, key: "VRF".into() }),
+        error(&IStaking::TooManyCandidates { maximum: 1 }),
+        error(&IStaking::NothingToWithdraw { account }),
+        error(&IStaking::StakeLocked { account, untilEra: 2, currentEra: 1 }),
+        error(&IStaking::WrongEra { era: 1, currentEra: 2 }),
+        error(&IStaking::RevealClosed { height: 3, first: 1, last: 2 }),
+        error(&IStaking::KeyTooYoung { account, registeredAt: 2, seedHeight: 1 }),
+        error(&IStaking::AlreadyRevealed { account, era: 1 }),
+        error(&IStaking::ProofInvalid { account, era: 1 }),
+        error(&IStaking::NotJailed { account }),
+        error(&IStaking::StillJailed { account, untilEra: 2, currentEra: 1 }),
+        error(&IStaking::EvidenceMalformed { reason: "it is empty".into() }),
+        error(&IStaking::EvidenceForeign { found: 1, expected: 2 }),
+        error(&IStaking::EvidenceInvalid { reason: "the two messages name the same block".into() }),
+        error(&IStaking::EvidenceTooOld { height: 1, oldest: 2 }),
+        error(&IStaking::EvidenceAhead { height: 2, newest: 1 }),
+        error(&IStaking::EvidenceKnown { account, height: 1 }),
+        error(&IStaking::NotSeated { account, height: 1 }),
+        error(&IStaking::EraUnknown { era: 2, newest: 1 }),
     ]
 }
 
@@ -186,5 +352,6 @@ fn every_event_and_error_has_a_golden_encoding() {
         .chain(IFiles::IFilesErrors::selectors())
         .collect();
     assert_eq!(sampled, declared);
-    assert_eq!(sample_events().len(), IMiners::IMinersEvents::COUNT + IFiles::IFilesEvents::COUNT);
+    let declared = IStaking::IStakingEvents::COUNT + IMiners::IMinersEvents::COUNT + IFiles::IFilesEvents::COUNT;
+    assert_eq!(sample_events().len(), declared);
 }

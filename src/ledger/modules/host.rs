@@ -4,9 +4,9 @@
 //! - a module is dispatched only by a plain call or a static call to its address (delegate calls and call codes are refused), and
 //!   the call's value has already been moved to the module's account;
 //! - everything done through the host is undone when `dispatch` returns an error;
-//! - `sload`, `sstore`, `emit` and `transfer` charge their own gas as the matching EVM operation would; [`ModuleHost::charge`] is
+//! - `sload`, `sstore`, `emit`, `transfer`, `mint` and `burn` charge their own gas as the matching EVM operation would; [`ModuleHost::charge`] is
 //!   for computation;
-//! - `sstore`, `emit` and `transfer` fail with [`ModuleError::Static`] inside a static call.
+//! - `sstore`, `emit`, `transfer`, `mint` and `burn` fail with [`ModuleError::Static`] inside a static call.
 
 use crate::types::{Address, ChainId, Height, Params, U256};
 use alloy_primitives::{Bytes, LogData};
@@ -36,6 +36,10 @@ pub trait ModuleHost {
     fn emit(&mut self, module: Address, log: LogData) -> Result<(), ModuleError>;
     /// Moves value between accounts without calling code.
     fn transfer(&mut self, from: Address, to: Address, amount: U256) -> Result<(), ModuleError>;
+    /// Brings value into being. The module keeps the count that the supply is checked against.
+    fn mint(&mut self, to: Address, amount: U256) -> Result<(), ModuleError>;
+    /// Destroys value. The module keeps the count that the supply is checked against.
+    fn burn(&mut self, from: Address, amount: U256) -> Result<(), ModuleError>;
 }
 
 /// How a call to a module ends badly.

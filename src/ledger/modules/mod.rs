@@ -14,6 +14,7 @@ mod host;
 mod miners;
 mod staking;
 mod storage;
+mod view;
 
 #[cfg(test)]
 mod golden;
@@ -32,7 +33,10 @@ pub use files::LIST_MAX_FILES;
 pub use genesis::{ModuleStorage, genesis_storage};
 pub use host::{ModuleError, ModuleHost};
 pub use miners::{LIST_MAX_MINERS, MINER_NAME_MAX_BYTES, required_collateral};
-pub use staking::{BEACON_RING, COMMITTEE_MAX_SEATS, ValidatorSeat};
+pub use staking::{
+    BEACON_RING, CANDIDATES_MAX, COMMITTEE_MAX_SEATS, EMISSION_YEARS, ValidatorSeat, Work, era_emission,
+};
+pub use view::committee_of_era;
 
 /// Runs one call of the module at `module`; the answer is the call's ABI-encoded return data.
 pub fn dispatch(module: Address, input: &[u8], host: &mut dyn ModuleHost) -> Result<Bytes, ModuleError> {
@@ -44,7 +48,23 @@ pub fn dispatch(module: Address, input: &[u8], host: &mut dyn ModuleHost) -> Res
     }
 }
 
-/// What happens before a block's first transaction: the beacon of the block's height becomes readable.
-pub fn begin_block(host: &mut dyn ModuleHost, beacon: B256) -> Result<(), ModuleError> {
-    staking::record_beacon(host, beacon)
+/// What a block's header tells the modules before the block's first transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BlockStart {
+    /// R_height.
+    pub beacon: B256,
+    /// Who built the block.
+    pub proposer: Address,
+    /// The round it was first proposed in: the proposers of the rounds before missed their turns.
+    pub round: u32,
+}
+
+/// What happens before a block's first transaction: turns are counted and the height's beacon becomes readable.
+pub fn begin_block(host: &mut dyn ModuleHost, start: &BlockStart) -> Result<(), ModuleError> {
+    staking::open_block(host, start)
+}
+
+/// What happens after a block's last transaction: an era may end.
+pub fn end_block(host: &mut dyn ModuleHost) -> Result<(), ModuleError> {
+    staking::close_block(host)
 }

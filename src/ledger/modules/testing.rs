@@ -1,7 +1,12 @@
 //! An in-memory host for the modules' unit tests: balances, storage, logs and gas, undone when a call fails.
 
-use super::{ModuleError, ModuleHost, begin_block, dispatch, genesis_storage, staking::ValidatorSeat};
-use crate::types::{Address, Amount, B256, ChainId, Height, Params, U256};
+use super::{
+    BlockStart, ModuleError, ModuleHost, begin_block, dispatch, end_block, genesis_storage, staking::ValidatorSeat,
+};
+use crate::{
+    ledger::abi::STAKING,
+    types::{Address, Amount, B256, ChainId, Height, Params, U256},
+};
 use alloy_primitives::{Bytes, LogData};
 use alloy_sol_types::{SolCall, SolError, SolEvent};
 use std::collections::BTreeMap;
@@ -32,8 +37,13 @@ impl TestHost {
 
     /// A dev-profile chain at height 0.
     pub(super) fn with_committee(seats: &[ValidatorSeat]) -> Self {
-        let params = Params::dev();
+        Self::with_params(Params::dev(), seats)
+    }
+
+    /// A chain with these numbers at height 0.
+    pub(super) fn with_params(params: Params, seats: &[ValidatorSeat]) -> Self {
         let storage = genesis_storage(&params, seats, beacon_of(0)).unwrap();
+        let staked = seats.iter().fold(U256::ZERO, |sum, seat| sum + seat.stake);
         Self {
             caller: Address::ZERO,
             value: U256::ZERO,
@@ -43,7 +53,7 @@ impl TestHost {
             gas_limit: u64::MAX,
             gas_used: 0,
             storage,
-            balances: BTreeMap::new(),
+            balances: BTreeMap::from([(STAKING, staked)]),
             logs: Vec::new(),
         }
     }
@@ -51,10 +61,21 @@ impl TestHost {
     /// Starts blocks up to and including `height`.
     pub(super) fn advance_to(&mut self, height: Height) {
         while self.height < height {
-            self.height += 1;
-            let beacon = beacon_of(self.height);
-            begin_block(self, beacon).unwrap();
+            self.next_block(Address::ZERO, 0);
         }
+    }
+
+    /// Ends the block and starts the next, built by `proposer` for `round`.
+    pub(super) fn next_block(&mut self, proposer: Address, round: u32) {
+        end_block(self).unwrap();
+        self.height += 1;
+        let beacon = beacon_of(self.height);
+        begin_block(self, &BlockStart { beacon, proposer, round }).unwrap();
+    }
+
+    /// Sum of all balances.
+    pub(super) fn supply(&self) -> U256 {
+        self.balances.values().fold(U256::ZERO, |sum, balance| sum + balance)
     }
 
     /// Gives `account` whole tokens.
@@ -169,6 +190,17 @@ impl ModuleHost for TestHost {
     fn transfer(&mut self, from: Address, to: Address, amount: U256) -> Result<(), ModuleError> {
         self.writable()?;
         self.transfer_value(from, to, amount)
+    }
+    fn mint(&mut self, to: Address, amount: U256) -> Result<(), ModuleError> {
+        self.writable()?;
+        *self.balances.entry(to).or_default() += amount;
+        Ok(())
+    }
+    fn burn(&mut self, from: Address, amount: U256) -> Result<(), ModuleError> {
+        self.writable()?;
+        let left = self.balance(from).checked_sub(amount).expect("a module burns what it has");
+        self.balances.insert(from, left);
+        Ok(())
     }
 }
 

@@ -101,6 +101,7 @@ impl Rig {
             time_ms: genesis.time_ms + 250,
             beacon: B256::repeat_byte(0xbe),
             proposer: PROPOSER,
+            round: 0,
             parent_hash: built.header.hash_slow(),
             base_fee: built.header.base_fee_per_gas.unwrap(),
             gas_limit: built.header.gas_limit,

@@ -10,7 +10,7 @@ mod owners;
 use super::{
     host::{ModuleError, ModuleHost},
     miners,
-    staking::{self, BeaconWindow},
+    staking::{self, BeaconWindow, Work},
     storage::{Array, Mapping, Place, Slot, Vector, layout},
 };
 use crate::{
@@ -234,6 +234,9 @@ fn activate(
         miners::take_space(host, holder, column)?
             .map_err(|free| ModuleError::revert(IFiles::HolderFull { holder, free, needed: column }))?;
         places.item(index).set(host, &holder)?;
+        // The receipt that was checked is a verification of these bytes: useful work of whoever operates the miner.
+        let operator = miners::operator(host, holder)?;
+        staking::record_points(host, operator, Work::ServiceVerified, column)?;
     }
     let segments = u32::try_from(manifest.segments.len()).expect("a manifest has at most 4,096 segments");
     slots.head.set(host, &(manifest.size, segments, height, column))?;
@@ -252,6 +255,8 @@ fn delete(host: &mut dyn ModuleHost, id: FileId, head: FileHead) -> Result<(), M
     let slots = file(id);
     for (index, &holder) in (0u64..).zip(&holders) {
         miners::free_space(host, holder, head.column_bytes)?;
+        let operator = miners::operator(host, holder)?;
+        staking::forget_points(host, operator, Work::ServiceVerified, head.column_bytes, head.stored_at)?;
         slots.holders.item(index).clear(host)?;
     }
     slots.head.clear(host)?;

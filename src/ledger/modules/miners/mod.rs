@@ -196,6 +196,11 @@ pub(super) fn account_key(host: &mut dyn ModuleHost, account: Address) -> Result
     Ok(PublicKey(entry.slots.account_key.get(host)?.0))
 }
 
+/// Who operates a miner: the miner itself names it.
+pub(super) fn operator(host: &mut dyn ModuleHost, account: Address) -> Result<Address, ModuleError> {
+    Ok(entry(host, account)?.candidate.lent.get(host)?.0)
+}
+
 /// Takes `bytes` of a miner's space. `Ok(Err(free))` if it has only `free` left.
 pub(super) fn take_space(
     host: &mut dyn ModuleHost,

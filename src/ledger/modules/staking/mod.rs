@@ -1,29 +1,49 @@
-//! The staking module: the committee and the random beacon.
+//! The staking module: who may decide blocks, who does, what it earns and what it costs to misbehave; and the random beacon.
 //!
-//! Owns who decides blocks and the beacons of the last [`BEACON_RING`] heights. Must not know how a beacon is made.
-//! Invariants: one beacon is recorded for each height, in order; a whole token of stake is one unit of power.
+//! Owns stakes, keys, elections, committees of all eras, rewards, punishments and the beacons of the last [`BEACON_RING`] heights.
+//! Must not know how a beacon is made or how messages travel. Invariants:
+//! - the committee of an era is written once, at the end of the era two before, and never changes afterwards;
+//! - the module's account holds exactly the bonded and unbonding stake;
+//! - stake leaves it by withdrawal after the lock, or is burnt as a punishment; tokens come into being only as rewards;
+//! - a key belongs to one account for ever; a whole token of stake is one unit of power;
+//! - the work at the end of an era is bounded by [`CANDIDATES_MAX`] and [`COMMITTEE_MAX_SEATS`].
 
+mod close;
 mod dispatch;
+mod emission;
+mod jail;
+mod offences;
+mod registry;
+mod reveal;
+mod ring;
+mod seats;
+mod stake;
+mod state;
+mod turns;
+mod views;
+mod work;
 
-use super::{
-    host::{ModuleError, ModuleHost},
-    storage::{Array, Place, Slot, Vector, layout},
-};
+use super::host::{ModuleError, ModuleHost};
 use crate::{
-    ledger::abi::{IStaking, STAKING},
-    types::{Address, B256, Height, U256},
+    consensus::{COMMITTEE_MAX_MEMBERS, Calendar},
+    types::{Address, B256, U256},
 };
+pub(super) use close::close_block;
 pub(super) use dispatch::dispatch;
+pub use emission::{EMISSION_YEARS, era_emission};
+pub use ring::BEACON_RING;
+pub(super) use ring::{BeaconWindow, beacon, beacon_window};
+pub(super) use seats::committee_of_era;
+pub(super) use turns::open_block;
+pub use work::Work;
+pub(super) use work::{forget_points, record_points};
 
-/// Heights whose beacon is kept.
-pub const BEACON_RING: u64 = 8_192;
 /// Most seats a committee may have.
-pub const COMMITTEE_MAX_SEATS: usize = 256;
+pub const COMMITTEE_MAX_SEATS: usize = COMMITTEE_MAX_MEMBERS;
+/// Most candidates: bounds the work of an election.
+pub const CANDIDATES_MAX: u64 = 512;
 
-const RING_SLOTS: usize = 8_192;
-const _: () = assert!(RING_SLOTS as u64 == BEACON_RING);
-
-/// A seat of the committee.
+/// A seat of the genesis committee.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ValidatorSeat {
     /// Its account.
@@ -41,110 +61,40 @@ pub struct ValidatorSeat {
 impl ValidatorSeat {
     /// Voting power: whole tokens of stake.
     pub fn power(&self) -> u64 {
-        let tokens = self.stake / U256::from(crate::types::TOKEN);
-        u64::try_from(tokens).unwrap_or(u64::MAX)
+        power_of(self.stake)
     }
 }
 
-layout! {
-    /// `struct { address account; uint64 power; bytes32 consensusKey; bytes32 vrfKey; bytes32 networkKey; uint256 stake; }`
-    struct Seat {
-        head: Slot<(Address, u64)>,
-        consensus_key: Slot<B256>,
-        vrf_key: Slot<B256>,
-        network_key: Slot<B256>,
-        stake: Slot<U256>,
-    }
+/// Voting power of a stake: its whole tokens.
+fn power_of(stake: U256) -> u64 {
+    u64::try_from(stake / U256::from(crate::types::TOKEN)).unwrap_or(u64::MAX)
 }
 
-layout! {
-    /// The module's variables from slot 0.
-    struct State {
-        committee: Vector<Seat>,
-        newest: Slot<u64>,
-        ring: Array<Slot<B256>, RING_SLOTS>,
-    }
-}
-
-fn state() -> State {
-    State::at(STAKING, U256::ZERO)
-}
-
-/// Heights of the oldest and the newest beacon that can be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct BeaconWindow {
-    pub(super) oldest: Height,
-    pub(super) newest: Height,
-}
-
-impl BeaconWindow {
-    pub(super) fn contains(&self, height: Height) -> bool {
-        (self.oldest..=self.newest).contains(&height)
-    }
-}
-
-/// Writes the genesis committee.
-pub(super) fn install(host: &mut dyn ModuleHost, seats: &[ValidatorSeat]) -> Result<(), ModuleError> {
+/// Writes genesis: the validators as candidates, the committee of the first two eras, the first beacon and seed.
+pub(super) fn install(host: &mut dyn ModuleHost, seats: &[ValidatorSeat], beacon: B256) -> Result<(), ModuleError> {
     if seats.len() > COMMITTEE_MAX_SEATS {
         let given = seats.len();
         return Err(ModuleError::Fatal(format!("committee has {given} seats, the limit is {COMMITTEE_MAX_SEATS}")));
     }
-    let committee = state().committee;
-    for seat in seats {
-        let index = committee.grow(host)?;
-        let place = committee.item(index);
-        place.head.set(host, &(seat.account, seat.power()))?;
-        place.consensus_key.set(host, &seat.consensus_key.into())?;
-        place.vrf_key.set(host, &seat.vrf_key.into())?;
-        place.network_key.set(host, &seat.network_key.into())?;
-        place.stake.set(host, &seat.stake)?;
+    ring::record(host, beacon)?;
+    state::era(0).seed.set(host, &beacon)?;
+    let mut sorted: Vec<&ValidatorSeat> = seats.iter().collect();
+    sorted.sort_by_key(|seat| seat.account);
+    for seat in &sorted {
+        registry::install(host, seat)?;
     }
-    Ok(())
+    let elected: Vec<seats::Elected> = sorted.iter().map(|seat| seats::Elected::genesis(seat)).collect();
+    (0..2).try_for_each(|era| seats::write(host, era, &elected))
 }
 
-/// Records the beacon of the host's height.
-pub(super) fn record_beacon(host: &mut dyn ModuleHost, beacon: B256) -> Result<(), ModuleError> {
-    let (state, height) = (state(), host.height());
-    let newest = state.newest.get(host)?;
-    if height != 0 && height != newest + 1 {
-        return Err(ModuleError::Fatal(format!("beacon of height {height} follows that of height {newest}")));
-    }
-    state.newest.set(host, &height)?;
-    state.ring.item(height % BEACON_RING).set(host, &beacon)
+/// The chain's calendar.
+fn calendar(host: &dyn ModuleHost) -> Calendar {
+    Calendar::of(host.params())
 }
 
-/// Which beacons can be read.
-pub(super) fn beacon_window(host: &mut dyn ModuleHost) -> Result<BeaconWindow, ModuleError> {
-    let newest = state().newest.get(host)?;
-    Ok(BeaconWindow { oldest: newest.saturating_sub(BEACON_RING - 1), newest })
-}
-
-/// The beacon of `height`.
-pub(super) fn beacon(host: &mut dyn ModuleHost, height: Height) -> Result<B256, ModuleError> {
-    let window = beacon_window(host)?;
-    if !window.contains(height) {
-        let BeaconWindow { oldest, newest } = window;
-        return Err(ModuleError::revert(IStaking::BeaconUnknown { height, oldest, newest }));
-    }
-    state().ring.item(height % BEACON_RING).get(host)
-}
-
-/// The committee that decides the current block.
-fn committee(host: &mut dyn ModuleHost) -> Result<Vec<IStaking::Validator>, ModuleError> {
-    let committee = state().committee;
-    (0..committee.len(host)?).map(|index| read_seat(host, committee.item(index))).collect()
-}
-
-fn read_seat(host: &mut dyn ModuleHost, place: Seat) -> Result<IStaking::Validator, ModuleError> {
-    let (account, power) = place.head.get(host)?;
-    Ok(IStaking::Validator {
-        account,
-        consensusKey: place.consensus_key.get(host)?,
-        vrfKey: place.vrf_key.get(host)?,
-        networkKey: place.network_key.get(host)?,
-        stake: place.stake.get(host)?,
-        power,
-    })
+/// Era of the current block.
+fn current_era(host: &dyn ModuleHost) -> u64 {
+    calendar(host).era(host.height())
 }
 
 #[cfg(test)]

@@ -1,15 +1,18 @@
 //! The committee at genesis and the ring of beacons.
 
-use super::*;
+use super::super::{BEACON_RING, COMMITTEE_MAX_SEATS, ValidatorSeat, install};
 use crate::{
     ledger::{
-        abi::IStaking::{beaconCall, committeeCall},
+        abi::{
+            IStaking::{self, beaconCall, committeeCall},
+            STAKING,
+        },
         modules::{
-            begin_block,
+            BlockStart, ModuleError, begin_block,
             testing::{TestHost, assert_reverts, beacon_of},
         },
     },
-    types::Amount,
+    types::{Address, Amount, B256, U256},
 };
 
 fn seat(tag: u8, tokens: u64) -> ValidatorSeat {
@@ -20,6 +23,10 @@ fn seat(tag: u8, tokens: u64) -> ValidatorSeat {
         network_key: [tag + 2; 32],
         stake: Amount::tokens(tokens).0,
     }
+}
+
+fn start(height: u64) -> BlockStart {
+    BlockStart { beacon: beacon_of(height), proposer: Address::ZERO, round: 0 }
 }
 
 #[test]
@@ -36,7 +43,7 @@ fn genesis_committee_is_readable_with_its_power() {
 fn an_oversized_committee_is_refused() {
     let seats = vec![seat(1, 1); COMMITTEE_MAX_SEATS + 1];
     let mut host = TestHost::new();
-    assert!(matches!(install(&mut host, &seats), Err(ModuleError::Fatal(_))));
+    assert!(matches!(install(&mut host, &seats, B256::ZERO), Err(ModuleError::Fatal(_))));
 }
 
 #[test]
@@ -59,18 +66,17 @@ fn beacons_are_kept_for_the_ring_and_then_forgotten() {
 fn a_skipped_or_repeated_height_is_reported() {
     let mut host = TestHost::new();
     host.height = 2;
-    assert!(matches!(begin_block(&mut host, beacon_of(2)), Err(ModuleError::Fatal(_))));
+    assert!(matches!(begin_block(&mut host, &start(2)), Err(ModuleError::Fatal(_))));
     host.height = 1;
-    begin_block(&mut host, beacon_of(1)).unwrap();
-    assert!(matches!(begin_block(&mut host, beacon_of(1)), Err(ModuleError::Fatal(_))));
+    begin_block(&mut host, &start(1)).unwrap();
+    assert!(matches!(begin_block(&mut host, &start(1)), Err(ModuleError::Fatal(_))));
 }
 
 #[test]
-fn the_ring_follows_the_committee_and_the_newest_height() {
+fn the_ring_follows_the_newest_height() {
     let mut host = TestHost::with_committee(&[seat(1, 1_000)]);
     host.advance_to(3);
     let slots = &host.storage[&STAKING];
-    assert_eq!(slots[&U256::ZERO], U256::ONE);
-    assert_eq!(slots[&U256::ONE], U256::from(3));
-    assert_eq!(slots[&U256::from(2 + 3)], U256::from_be_bytes(beacon_of(3).0));
+    assert_eq!(slots[&U256::ZERO], U256::from(3));
+    assert_eq!(slots[&U256::from(1 + 3)], U256::from_be_bytes(beacon_of(3).0));
 }
