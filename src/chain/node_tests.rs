@@ -6,10 +6,12 @@ use super::{
     *,
 };
 use crate::{
-    client::{ChainClient, RemoteChain, TunnelTransport},
+    client::{ChainClient, RemoteChain, Signer, TunnelTransport, Wallet},
+    consensus::prove_possession,
     crypto::{NodeKeys, native_address},
     kv::MemoryKv,
     ledger::{
+        abi::{IStaking, STAKING},
         genesis::{Genesis, GenesisAccount, GenesisValidator},
         native::NativeTx,
     },
@@ -19,6 +21,7 @@ use crate::{
     types::{Address, Amount, Profile, U256},
 };
 use alloy_primitives::Bytes;
+use alloy_sol_types::SolCall;
 use std::{
     collections::BTreeMap,
     sync::{Arc, Weak},
@@ -61,8 +64,13 @@ fn validator(i: u8) -> GenesisValidator {
 
 impl Town {
     fn new(validators: u8) -> Self {
+        Self::with(validators, |_| {})
+    }
+
+    /// A town whose genesis `change` has edited.
+    fn with(validators: u8, change: impl FnOnce(&mut Genesis)) -> Self {
         let rich = GenesisAccount { balance: Amount::tokens(1_000), ..GenesisAccount::default() };
-        let genesis = Genesis {
+        let mut genesis = Genesis {
             chain_id: CHAIN,
             profile: Profile::Dev,
             overrides: Default::default(),
@@ -71,6 +79,7 @@ impl Town {
             alloc: BTreeMap::from([(native_address(&native_key().public()), rich)]),
             validators: (0..validators).map(validator).collect(),
         };
+        change(&mut genesis);
         Self { hub: MemoryHub::new(1), genesis, pool: CpuPool::new("town", 2), dir: TempDir::new().unwrap() }
     }
 
@@ -230,5 +239,80 @@ async fn a_node_that_ends_leaves_nothing_in_memory() {
         let gone = tokio::time::timeout(DEADLINE, remains.until_gone()).await.is_ok();
         let owners = remains.owners();
         assert!(gone, "killed: {killed}, owners of chain, database and host: {owners:?}");
+    }
+}
+
+/// Sends transactions, so that blocks come at their shortest interval, until `client` is at `height`.
+async fn drive_to(client: &dyn ChainClient, nonce: &mut u64, height: u64) {
+    while client.status().await.unwrap().height < height {
+        let tx = client.submit(transfer(*nonce, Address::repeat_byte(9))).await.unwrap();
+        *nonce += 1;
+        mined(client, tx).await;
+    }
+}
+
+fn seated(resident: &Resident, height: u64) -> Vec<Address> {
+    let seated = resident.chain.client.chain().committee_at(height).unwrap();
+    seated.committee.members.iter().map(|member| member.account).collect()
+}
+
+/// A fifth validator bonds, registers and is seated two eras later; the one it replaces follows from then on. Nobody restarts.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_newcomer_takes_a_seat_two_eras_later() {
+    const ERA: u64 = 8;
+    let newcomer = keys(4);
+    let town = Town::with(4, |genesis| {
+        genesis.overrides.era_blocks = Some(ERA);
+        let rich = GenesisAccount { balance: Amount::tokens(10_000), ..GenesisAccount::default() };
+        genesis.alloc.insert(newcomer.address(), rich);
+    });
+    let mut residents: Vec<Resident> = Vec::new();
+    for i in 0..5 {
+        let peers: Vec<&Resident> = residents.iter().collect();
+        let resident = town.start(i, Arc::new(MemoryKv::new()), &peers).await;
+        residents.push(resident);
+    }
+    let client = residents[4].chain.client.clone();
+    assert!(!residents[4].chain.bft.is_validator());
+    let wallet = Wallet::new(client.clone(), Signer::Native(newcomer.account.clone()), CHAIN);
+    let stake = Amount::tokens(5_000).0;
+    wallet.send_and_wait(STAKING, stake, IStaking::bondCall {}.abi_encode().into(), DEADLINE).await.unwrap();
+    let (public, proof) = prove_possession(&newcomer, CHAIN, &newcomer.address());
+    let register = IStaking::registerCall {
+        consensusKey: public.consensus.0.into(),
+        vrfKey: public.vrf.0.into(),
+        networkKey: public.network.0.into(),
+        consensusProof: proof.consensus.0.to_vec().into(),
+        vrfProof: proof.vrf.0.to_vec().into(),
+        networkProof: proof.network.0.to_vec().into(),
+    };
+    let outcome = wallet.send_and_wait(STAKING, U256::ZERO, register.abi_encode().into(), DEADLINE).await.unwrap();
+    let switch = (outcome.height / ERA + 2) * ERA;
+    let mut nonce = 0;
+    drive_to(client.as_ref(), &mut nonce, switch + ERA / 2).await;
+
+    let (before, after) = (seated(&residents[0], switch - 1), seated(&residents[0], switch));
+    assert!(!before.contains(&newcomer.address()) && after.contains(&newcomer.address()));
+    let gone = before.iter().find(|account| !after.contains(account)).expect("four seats, five candidates");
+    let blocks = residents[4].chain.client.chain();
+    let header = |height| blocks.blocks().block(height).unwrap().unwrap().header;
+    let hash = |height| residents[0].chain.client.chain().committee_at(height).unwrap().hash;
+    assert_eq!(header(switch - 1).next_committee, hash(switch), "the last header of the era names the next committee");
+    assert_ne!(header(switch - 1).next_committee, header(switch - 1).committee);
+    assert_eq!(header(switch).committee, hash(switch));
+    assert!(residents[4].chain.bft.is_validator());
+    let proposed = (switch..switch + ERA / 2).any(|height| header(height).proposer == newcomer.address());
+    let signed = (switch..switch + ERA / 2).any(|height| {
+        let certificate = blocks.blocks().certificate(height).unwrap().unwrap();
+        certificate.signatures.iter().any(|(account, _)| *account == newcomer.address())
+    });
+    assert!(proposed || signed, "the newcomer takes part");
+    let height = blocks.head().height();
+    for (i, resident) in (0u8..).zip(&residents) {
+        above(resident.chain.client.as_ref(), height - 1).await;
+        assert_eq!(resident.chain.bft.is_validator(), keys(i).address() != *gone);
+    }
+    for resident in &residents {
+        resident.node.tasks.shutdown().await;
     }
 }

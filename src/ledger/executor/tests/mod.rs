@@ -2,5 +2,6 @@
 
 mod blocks;
 mod contracts;
+mod eras;
 mod module_calls;
 mod rig;

@@ -3,10 +3,11 @@
 use crate::{
     crypto::{EcdsaKey, SecretKey, native_address},
     ledger::{
+        abi::STAKING,
         commitment::{StateCommitment, StateTrie},
         executor::{BlockEnv, Dispatch, Execution, execute_with, next_base_fee},
         genesis::{Genesis, GenesisAccount, tests::genesis},
-        modules,
+        modules::{self, BEACON_RING},
         native::NativeTx,
         state::{MemoryState, StateView},
         tx::{VerifiedTx, decode_and_recover, sign_eip1559},
@@ -116,10 +117,12 @@ impl Rig {
         let (execution, again) = (run(), run());
         assert_eq!(execution, again, "the same block gives the same outcome");
         assert_eq!(execution.included.len() + execution.skipped.len(), txs.len());
-        let before = self.state.supply();
+        let before = (self.state.supply(), self.staking_totals());
         self.state.apply(&execution.delta);
-        let burnt = U256::from(self.env.base_fee) * U256::from(execution.gas_used);
-        assert_eq!(before, self.state.supply() + burnt, "supply falls by what is burnt");
+        let fees = U256::from(self.env.base_fee) * U256::from(execution.gas_used);
+        let (minted, burnt) = self.staking_totals();
+        let (expected, found) = (before.0 + minted - before.1.0, self.state.supply() + fees + burnt - before.1.1);
+        assert_eq!(expected, found, "supply rises by what is minted and falls by fees and what is burnt");
         let root = self.trie.apply(&execution.delta);
         let accounts = self.state.accounts().map(Ok::<_, Infallible>);
         let rebuilt = StateTrie::rebuild(accounts, self.state.slots().map(Ok::<_, Infallible>));
@@ -130,6 +133,11 @@ impl Rig {
         self.env.height += 1;
         self.env.time_ms += 250;
         execution
+    }
+
+    /// Tokens the staking module has minted and burnt.
+    fn staking_totals(&self) -> (U256, U256) {
+        (self.slot(STAKING, 1 + BEACON_RING), self.slot(STAKING, 2 + BEACON_RING))
     }
 
     pub fn balance(&self, address: Address) -> U256 {
