@@ -10,7 +10,7 @@ use super::{
     head::Head,
 };
 use crate::{
-    consensus::{BLOCK_MAX_TXS, Block, Certificate, Header, beacon},
+    consensus::{BLOCK_MAX_TXS, Block, Calendar, Certificate, Header, beacon},
     crypto::NodeKeys,
     runtime::Counter,
     types::{
@@ -43,7 +43,7 @@ impl LedgerApp {
 #[async_trait]
 impl Application for LedgerApp {
     async fn tip(&self) -> Tip {
-        tip_of(&self.chain.head())
+        self.blocking(|chain| tip_of(chain, &chain.head())).await
     }
 
     async fn wait_to_start(&self, height: Height) {
@@ -74,9 +74,9 @@ impl Application for LedgerApp {
 
     async fn commit(&self, block: Block, certificate: Certificate) -> anyhow::Result<Tip> {
         let height = block.header.height;
-        let committed = self.blocking(move |chain| chain.commit(&block, &certificate)).await;
-        let head = committed.with_context(|| format!("block of height {height} cannot be committed"))?;
-        Ok(tip_of(&head))
+        let committed =
+            self.blocking(move |chain| chain.commit(&block, &certificate).map(|head| tip_of(chain, &head))).await;
+        committed.with_context(|| format!("block of height {height} cannot be committed"))
     }
 
     async fn decided(&self, height: Height) -> anyhow::Result<Option<(Block, Certificate)>> {
@@ -87,8 +87,16 @@ impl Application for LedgerApp {
     }
 }
 
-fn tip_of(head: &Head) -> Tip {
-    Tip { height: head.height(), committee: head.committee.committee.clone(), seed: head.executed.beacon }
+fn tip_of(chain: &FullChain, head: &Head) -> Tip {
+    let calendar = Calendar::of(&chain.spec().params);
+    let next_era = calendar.first(calendar.era(head.height() + 1) + 1);
+    let upcoming = chain.committee_at(next_era).unwrap_or_else(|error| {
+        // It is only dialled ahead of time.
+        tracing::warn!(%error, "the committee of the next era cannot be read");
+        head.committee.clone()
+    });
+    let (committee, upcoming) = (head.committee.committee.clone(), upcoming.committee.clone());
+    Tip { height: head.height(), committee, upcoming, seed: head.executed.beacon }
 }
 
 /// Builds the next block out of the pool.

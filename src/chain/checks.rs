@@ -175,3 +175,6 @@ pub fn check_gas(limits: impl Iterator<Item = u64>) -> Result<(), BlockFault> {
 fn wide(n: usize) -> u64 {
     u64::try_from(n).expect("a usize fits 64 bits")
 }
+
+#[cfg(test)]
+mod tests;

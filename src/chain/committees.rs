@@ -37,7 +37,7 @@ impl Committees {
         Self { params: params.clone(), calendar: Calendar::of(params), known: Mutex::default() }
     }
 
-    /// The committee that decides `height`. The state must be that of a block at most two below it, or any later one.
+    /// The committee that decides `height`. The state must know it: that of a block two below, or of the era before.
     pub fn of(&self, view: &dyn StateView, height: Height) -> Result<Arc<Seated>, StoreError> {
         let era = self.calendar.era(height);
         if let Some(known) = self.known.lock().get(&era) {

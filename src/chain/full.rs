@@ -123,7 +123,7 @@ impl FullChain {
         &self.node
     }
 
-    /// The committee that decides `height`, at most two above the head.
+    /// The committee that decides `height`, in the head's era or the next.
     pub fn committee_at(&self, height: Height) -> Result<Arc<Seated>, StoreError> {
         self.state.consistent(|view| self.committees.of(view, height))
     }

@@ -11,6 +11,7 @@ mod block_store;
 mod calls;
 mod checks;
 mod committees;
+mod duties;
 mod error;
 mod full;
 #[cfg(test)]

@@ -7,6 +7,7 @@ use super::{
     LedgerApp,
     api::{self, Api},
     bft::{self, BftConfig, BftHandle},
+    duties,
     error::StoreError,
     full::FullChain,
     local::LocalChain,
@@ -76,6 +77,7 @@ impl ChainNode {
         let rpc = api::module(Api { chain: chain.clone(), client: client.clone(), net: net.clone() })?;
         serve_tunnel(net.as_ref(), rpc.clone(), TUNNEL_METHODS);
         let app = Arc::new(LedgerApp::new(chain.clone(), keys.clone()));
+        duties::spawn(node, client.clone(), keys);
         let chain_id = chain.spec().chain_id;
         let bft = bft::start(node, net, keys, chain_id, &config.wal_dir, app, config.bft);
         let bft = bft.await.map_err(ChainNodeError::Consensus)?;

@@ -126,7 +126,7 @@ impl Witness {
 
     /// Every validator is honest here, whatever happens to its disks.
     fn accuse(&self, node: usize, found: &Misbehaviour) {
-        let Misbehaviour { height, account } = found;
+        let Misbehaviour { height, account, .. } = found;
         self.seen
             .lock()
             .violation(format!("node {node} saw {account} sign two messages for one step of height {height}"));

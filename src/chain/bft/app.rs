@@ -13,6 +13,8 @@ pub struct Tip {
     pub height: Height,
     /// Committee that decides the next height.
     pub committee: Committee,
+    /// Committee that follows that one, as far as it is known: its members are reached before it begins.
+    pub upcoming: Committee,
     /// Beacon of `height`, the seed of the next height's rotation.
     pub seed: B256,
 }

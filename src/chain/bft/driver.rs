@@ -16,9 +16,9 @@ use super::{
 use crate::{
     codec,
     consensus::{
-        BLOCK_MAX_TXS, Block,
+        BLOCK_MAX_TXS, Block, Conflict, Evidence, SignedProposal, SignedVote,
         context::{Account, BftContext, BlockHeight, Seats},
-        messages::ProposalPart,
+        messages::{Proposal, ProposalPart, Vote},
     },
     runtime::Bus,
     types::{BlockId, ChainId, Height, params::BLOCK_MAX_BYTES},
@@ -30,7 +30,7 @@ use arc_malachitebft_app_channel::{
         engine::host::{HeightParams, Next, SyncedValueOutcome},
         types::{
             LocallyProposedValue, MisbehaviorEvidence, ProposedValue,
-            core::{CommitCertificate, LinearTimeouts, Round, Validity},
+            core::{CommitCertificate, LinearTimeouts, Round, SignedMessage, Validity},
             sync::RawDecidedValue,
         },
     },
@@ -45,6 +45,9 @@ type EngineMsg = AppMsg<BftContext>;
 
 /// Pause between two rounds of asking the committee for a block that is decided but missing here.
 const REFETCH_PAUSE: Duration = Duration::from_secs(1);
+
+/// Pairs of conflicting messages of one validator and height that are kept: one convicts.
+const EVIDENCE_MAX_PAIRS: usize = 4;
 
 /// The driver's state. One task owns it.
 pub(super) struct Driver {
@@ -301,6 +304,7 @@ impl Driver {
         };
         let tip = self.app.commit(block, certificate).await.with_context(|| format!("commit of block {height}"))?;
         ensure!(tip.height == height, "the chain is at height {} after the commit of {height}", tip.height);
+        self.hub.expect(&tip.upcoming);
         self.tip = tip;
         self.proposals.prune(self.next());
         Ok(())
@@ -318,12 +322,22 @@ impl Driver {
         }
     }
 
-    fn report(&self, height: Height, evidence: &MisbehaviorEvidence<BftContext>) {
-        let accounts = evidence.proposals.iter().map(|(who, _)| who).chain(evidence.votes.iter().map(|(who, _)| who));
-        for account in accounts {
-            tracing::error!(height, %account, "validator signed two different messages for one round");
-            self.bus.publish(Misbehaviour { height, account: account.0 });
+    fn report(&self, height: Height, found: &MisbehaviorEvidence<BftContext>) {
+        for (account, pairs) in found.proposals.iter() {
+            let conflict = |(a, b): &DoubleProposal| Conflict::Proposals(proposal_of(a), proposal_of(b));
+            self.publish(height, account, pairs.iter().map(conflict));
         }
+        for (account, pairs) in found.votes.iter() {
+            let conflict = |(a, b): &DoubleVote| Conflict::Votes(vote_of(a), vote_of(b));
+            self.publish(height, account, pairs.iter().map(conflict));
+        }
+    }
+
+    fn publish(&self, height: Height, account: &Account, conflicts: impl Iterator<Item = Conflict>) {
+        tracing::error!(height, %account, "validator signed two different messages for one round");
+        let encoded = |conflict| codec::encode(&Evidence { chain_id: self.chain_id, conflict }).into();
+        let evidence = conflicts.take(EVIDENCE_MAX_PAIRS).map(encoded).collect();
+        self.bus.publish(Misbehaviour { height, account: account.0, evidence });
     }
 
     async fn serve(&mut self, range: RangeInclusive<BlockHeight>) -> anyhow::Result<Vec<RawDecidedValue<BftContext>>> {
@@ -381,6 +395,17 @@ impl Driver {
             validity: Validity::Valid,
         })
     }
+}
+
+type DoubleProposal = (SignedMessage<BftContext, Proposal>, SignedMessage<BftContext, Proposal>);
+type DoubleVote = (SignedMessage<BftContext, Vote>, SignedMessage<BftContext, Vote>);
+
+fn proposal_of(signed: &SignedMessage<BftContext, Proposal>) -> SignedProposal {
+    SignedProposal { proposal: signed.message.clone(), signature: signed.signature }
+}
+
+fn vote_of(signed: &SignedMessage<BftContext, Vote>) -> SignedVote {
+    SignedVote { vote: signed.message.clone(), signature: signed.signature }
 }
 
 /// Resolves when the height that waits may begin; never without one.

@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     consensus::{
+        Committee,
         context::{BftContext, BlockHeight, Seats},
         messages::ProposalPart,
     },
@@ -74,6 +75,25 @@ pub(super) struct View {
     pub others: Arc<BTreeMap<PeerId, u64>>,
     /// Power of all.
     pub total: u64,
+    /// Hosts of the committee after this one, without this host.
+    pub coming: Arc<BTreeSet<PeerId>>,
+    /// Whether this host is one of them.
+    pub joins: bool,
+}
+
+impl View {
+    /// Whether `peer` may speak: a member now or soon.
+    pub fn admits(&self, peer: &PeerId) -> bool {
+        self.others.contains_key(peer) || self.coming.contains(peer)
+    }
+
+    /// Hosts this one keeps links to: the members, and ahead of time those that follow them.
+    pub fn partners(&self) -> BTreeSet<PeerId> {
+        match self.member || self.joins {
+            true => self.others.keys().chain(self.coming.iter()).copied().collect(),
+            false => BTreeSet::new(),
+        }
+    }
 }
 
 impl Hub {
@@ -105,8 +125,23 @@ impl Hub {
         let member = others.remove(&local).is_some();
         self.outbox.advance(seats.height());
         self.pace.retain(&others);
-        let view = View { height: seats.height(), member, others: Arc::new(others), total: seats.total_power() };
-        self.view.send_replace(view);
+        self.view.send_modify(|view| {
+            (view.height, view.total, view.member) = (seats.height(), seats.total_power(), member);
+            view.others = Arc::new(others);
+        });
+    }
+
+    /// Takes note of the committee that follows.
+    pub fn expect(&self, committee: &Committee) {
+        let local = self.net.local_peer();
+        let hosts = committee.members.iter().filter_map(|member| peer_id_of(&member.network_key).ok());
+        let mut coming: BTreeSet<PeerId> = hosts.collect();
+        let joins = coming.remove(&local);
+        self.view.send_if_modified(|view| {
+            let changed = view.joins != joins || *view.coming != coming;
+            (view.coming, view.joins) = (Arc::new(coming), joins);
+            changed
+        });
     }
 
     /// The committee now.
@@ -184,7 +219,7 @@ impl Hub {
     pub fn hear(&self, from: PeerId, frame: &Bytes) -> Result<(), String> {
         let message: Message = crate::codec::decode(frame).map_err(|e| e.to_string())?;
         let view = self.view();
-        if !view.others.contains_key(&from) {
+        if !view.admits(&from) {
             return Err("the sender is not in the committee".to_owned());
         }
         self.pace.note(from, message.height());

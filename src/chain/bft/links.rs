@@ -53,24 +53,25 @@ fn supervise(
     });
 }
 
-/// Follows the committee: links to new members, none to those that left.
+/// Follows the committee: links to new members before they sit, none to those that left.
 async fn keep_links(hub: Arc<Hub>) {
     let mut views = hub.views();
     let mut links: BTreeMap<PeerId, CancellationToken> = BTreeMap::new();
     loop {
         let view = views.borrow_and_update().clone();
+        let partners = view.partners();
         links.retain(|peer, stop| {
-            let keep = view.member && view.others.contains_key(peer);
+            let keep = partners.contains(peer);
             if !keep {
                 stop.cancel();
             }
             keep
         });
-        for peer in view.others.keys().filter(|_| view.member) {
-            links.entry(*peer).or_insert_with(|| {
+        for peer in partners {
+            links.entry(peer).or_insert_with(|| {
                 let stop = CancellationToken::new();
-                let work = stop.clone().run_until_cancelled_owned(keep_link(hub.clone(), *peer));
-                let done = (hub.clone(), *peer);
+                let work = stop.clone().run_until_cancelled_owned(keep_link(hub.clone(), peer));
+                let done = (hub.clone(), peer);
                 supervise(&hub, format!("bft link {peer}"), Criticality::Optional, async move {
                     work.await;
                     done.0.set_connected(done.1, false);
@@ -162,8 +163,8 @@ async fn accept(hub: Arc<Hub>) {
     while let Some(stream) = streams.recv().await {
         let peer = stream.peer();
         let view = hub.view();
-        readers.retain(|peer, _| view.others.contains_key(peer));
-        if !view.others.contains_key(&peer) {
+        readers.retain(|peer, _| view.admits(peer));
+        if !view.admits(&peer) {
             tracing::debug!(%peer, "refused a consensus stream: not in the committee");
             continue;
         }

@@ -19,6 +19,7 @@ use crate::{
     runtime::{Criticality, Event, Node, Phase},
     types::{Address, ChainId, Height},
 };
+use alloy_primitives::Bytes;
 use anyhow::{Context, anyhow};
 use arc_malachitebft_app_channel::{
     Channels, ConsensusContext, EngineBuilder, EngineHandle, RequestContext, SyncContext, WalContext,
@@ -94,6 +95,8 @@ pub struct Misbehaviour {
     pub height: Height,
     /// Who.
     pub account: Address,
+    /// The conflicting messages, each pair an encoded [`Evidence`](crate::consensus::Evidence).
+    pub evidence: Vec<Bytes>,
 }
 
 impl Event for Misbehaviour {}
@@ -149,6 +152,7 @@ pub async fn start(
     recovered.into_iter().for_each(|stored| proposals.insert(Candidate::own(stored)));
 
     let hub = Hub::new(net, node.tasks.clone(), &Seats::new(tip.height + 1, &tip.committee, tip.seed));
+    hub.expect(&tip.upcoming);
     let sync = SyncStreams::spawn(&hub);
     let timeouts = config.timeouts();
     let verifier = ChainVerifier { chain_id };

@@ -40,10 +40,11 @@ struct ToyChain {
 
 impl ToyChain {
     fn new(keys: &NodeKeys, committee: &Committee) -> Self {
-        let tip = Tip { height: 0, committee: committee.clone(), seed: B256::ZERO };
+        let (committee, upcoming) = (committee.clone(), committee.clone());
+        let tip = Tip { height: 0, committee: committee.clone(), upcoming, seed: B256::ZERO };
         Self {
             keys: keys.clone(),
-            committee: committee.clone(),
+            committee,
             blocks: Mutex::default(),
             tip: watch::Sender::new(tip),
             interval: Duration::ZERO,

@@ -1,0 +1,102 @@
+//! The rules of the beacon that a proposed block must keep.
+
+use super::*;
+use crate::{
+    consensus::{Header, committee_of},
+    crypto::NodeKeys,
+};
+
+const CHAIN: ChainId = 11_332;
+const HEIGHT: Height = 9;
+const SEED: B256 = B256::repeat_byte(7);
+
+struct Hall {
+    seated: Seated,
+    keys: Vec<NodeKeys>,
+}
+
+impl Hall {
+    fn new() -> Self {
+        let (committee, keys) = committee_of(4);
+        Self { seated: Seated { hash: committee.hash(), committee }, keys }
+    }
+
+    fn expected(&self) -> Expected<'_> {
+        Expected {
+            chain_id: CHAIN,
+            height: HEIGHT,
+            parent: BlockId([1; 32]),
+            parent_time_ms: 1_000,
+            executed_parent: B256::repeat_byte(2),
+            committee: &self.seated,
+            next_committee: &self.seated,
+            seed: SEED,
+        }
+    }
+
+    fn proposer(&self, round: u32) -> &NodeKeys {
+        let account = rotation::proposer(&self.seated.committee, &SEED, HEIGHT, round);
+        self.keys.iter().find(|keys| keys.address() == account).unwrap()
+    }
+
+    /// A block built for `round` by whose turn it is.
+    fn block(&self, round: u32, time_ms: u64, txs: Vec<Vec<u8>>) -> Block {
+        let keys = self.proposer(round);
+        let expected = self.expected();
+        let header = Header {
+            chain_id: CHAIN,
+            height: HEIGHT,
+            parent: expected.parent,
+            time_ms,
+            proposer: keys.address(),
+            round,
+            vrf: beacon::prove(&keys.vrf, CHAIN, HEIGHT, &SEED),
+            body: Block::body_hash(&txs),
+            executed_parent: expected.executed_parent,
+            committee: self.seated.hash,
+            next_committee: self.seated.hash,
+        };
+        Block { header, txs }
+    }
+
+    fn judge(&self, block: &Block, round: u32, pol_round: Option<u32>) -> Result<B256, BlockFault> {
+        check_header(block, round, pol_round, &self.expected())
+    }
+}
+
+#[test]
+fn nothing_the_proposer_chooses_enters_the_beacon() {
+    let hall = Hall::new();
+    let plain = hall.judge(&hall.block(0, 2_000, Vec::new()), 0, None).unwrap();
+    for (time_ms, txs) in [(2_001, Vec::new()), (2_000, vec![vec![1]]), (9_000, vec![vec![2, 3], vec![4]])] {
+        assert_eq!(hall.judge(&hall.block(0, time_ms, txs), 0, None), Ok(plain));
+    }
+    // A proof over anything else, such as the block's own content, does not verify.
+    let keys = hall.proposer(0);
+    let mut ground = hall.block(0, 2_000, Vec::new());
+    ground.header.vrf = keys.vrf.prove(&ground.header.body);
+    assert_eq!(hall.judge(&ground, 0, None), Err(BlockFault::Beacon(keys.address())));
+    ground.header.vrf = beacon::prove(&keys.vrf, CHAIN, HEIGHT, &B256::ZERO);
+    assert_eq!(hall.judge(&ground, 0, None), Err(BlockFault::Beacon(keys.address())));
+}
+
+#[test]
+fn a_block_proposed_again_keeps_its_proposer_and_proof() {
+    let hall = Hall::new();
+    let block = hall.block(0, 2_000, Vec::new());
+    let beacon = hall.judge(&block, 0, None).unwrap();
+    assert_eq!(hall.judge(&block, 2, Some(1)), Ok(beacon), "the later proposer brings no randomness of its own");
+
+    let taken_over = |round| {
+        let (mut other, keys) = (block.clone(), hall.proposer(2));
+        (other.header.proposer, other.header.round) = (keys.address(), round);
+        other.header.vrf = beacon::prove(&keys.vrf, CHAIN, HEIGHT, &SEED);
+        other
+    };
+    assert_eq!(hall.judge(&taken_over(2), 2, Some(1)), Err(BlockFault::Round { built: 2, round: 2 }));
+    let claimed = hall.judge(&taken_over(0), 2, Some(1));
+    assert!(matches!(claimed, Err(BlockFault::Proposer { round: 0, .. })), "{claimed:?}");
+    let mut borrowed = block.clone();
+    borrowed.header.vrf = taken_over(2).header.vrf;
+    assert_eq!(hall.judge(&borrowed, 2, Some(1)), Err(BlockFault::Beacon(block.header.proposer)));
+}
