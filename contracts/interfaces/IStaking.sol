@@ -140,6 +140,12 @@ interface IStaking {
 
     function candidate(address account) external view returns (Candidate memory);
 
+    /// The stake of any account, the first era in which what is unbonding may be withdrawn, and whether it is a candidate.
+    function stakeOf(address account)
+        external
+        view
+        returns (uint256 bonded, uint256 unbonding, uint64 unlockEra, bool candidate);
+
     /// Candidates no election takes now.
     function jailed() external view returns (address[] memory);
 

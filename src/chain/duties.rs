@@ -6,9 +6,12 @@
 use super::{BlockFinalised, LocalChain, bft::Misbehaviour};
 use crate::{
     client::{ChainClient, ChainError, Signer, Wallet},
-    consensus::{Calendar, beacon::era_input},
+    consensus::Calendar,
     crypto::NodeKeys,
-    ledger::abi::{IStaking, STAKING},
+    ledger::{
+        abi::{IStaking, STAKING},
+        modules::staking_calls,
+    },
     runtime::{BusError, Criticality, Node, Phase, Subscription, Worker},
     types::{Height, U256},
 };
@@ -47,7 +50,7 @@ impl Duties {
         loop {
             let done = tokio::select! {
                 block = blocks.recv() => match block {
-                    Ok(block) => self.reveal(block.height + 1).await,
+                    Ok(block) => self.reveal(block.height).await,
                     // The next block is as good a moment.
                     Err(BusError::Lagged(_)) => Ok(()),
                     Err(BusError::Closed) => return,
@@ -64,10 +67,11 @@ impl Duties {
         }
     }
 
-    /// Sends this node's reveal if the election of the era of `height` waits for it.
+    /// Sends this node's reveal if the election of the era of `height`, an executed block, waits for it. The seed of an era is in the
+    /// state from the era's first block on.
     async fn reveal(&mut self, height: Height) -> Result<(), ChainError> {
         let era = self.calendar.era(height);
-        if self.settled == Some(era) || height > self.calendar.reveal_last(era) {
+        if self.settled == Some(era) || height >= self.calendar.reveal_last(era) {
             return Ok(());
         }
         if !self.is_due(era).await? {
@@ -79,8 +83,7 @@ impl Duties {
         }
         self.worker.busy(format!("reveal for era {era}"));
         let seed = self.ask(&IStaking::eraCall { era }).await?.seed;
-        let proof = self.keys.vrf.prove(&era_input(self.chain_id, era, &seed));
-        self.send(&IStaking::revealCall { era, proof: proof.0.to_vec().into() }).await?;
+        self.send(&staking_calls::reveal(&self.keys.vrf, self.chain_id, era, &seed)).await?;
         self.settled = Some(era);
         Ok(())
     }

@@ -7,12 +7,12 @@ use super::{
 };
 use crate::{
     client::{ChainClient, RemoteChain, Signer, TunnelTransport, Wallet},
-    consensus::prove_possession,
     crypto::{NodeKeys, native_address},
     kv::MemoryKv,
     ledger::{
         abi::{IStaking, STAKING},
         genesis::{Genesis, GenesisAccount, GenesisValidator},
+        modules::staking_calls,
         native::NativeTx,
     },
     network::{HostConfig, Libp2pNetwork, MemoryHub, MemoryNetwork, Network, peer_id_of},
@@ -277,15 +277,7 @@ async fn a_newcomer_takes_a_seat_two_eras_later() {
     let wallet = Wallet::new(client.clone(), Signer::Native(newcomer.account.clone()), CHAIN);
     let stake = Amount::tokens(5_000).0;
     wallet.send_and_wait(STAKING, stake, IStaking::bondCall {}.abi_encode().into(), DEADLINE).await.unwrap();
-    let (public, proof) = prove_possession(&newcomer, CHAIN, &newcomer.address());
-    let register = IStaking::registerCall {
-        consensusKey: public.consensus.0.into(),
-        vrfKey: public.vrf.0.into(),
-        networkKey: public.network.0.into(),
-        consensusProof: proof.consensus.0.to_vec().into(),
-        vrfProof: proof.vrf.0.to_vec().into(),
-        networkProof: proof.network.0.to_vec().into(),
-    };
+    let register = staking_calls::registration(&newcomer, CHAIN, &newcomer.address());
     let outcome = wallet.send_and_wait(STAKING, U256::ZERO, register.abi_encode().into(), DEADLINE).await.unwrap();
     let switch = (outcome.height / ERA + 2) * ERA;
     let mut nonce = 0;

@@ -48,6 +48,9 @@ struct StartArgs {
     /// Space each miner lends
     #[arg(long, default_value = "16GiB", value_name = "SIZE")]
     space: ByteCount,
+    /// Blocks of an era [default: the dev profile's 60]
+    #[arg(long, value_name = "N")]
+    era_blocks: Option<u64>,
     /// Port of the first validator's JSON-RPC; 0 takes a free one
     #[arg(long, default_value_t = RPC_PORT, value_name = "PORT")]
     rpc_port: u16,
@@ -146,6 +149,7 @@ async fn start(args: StartArgs, output: &Output) -> anyhow::Result<()> {
         processes: args.processes,
         fresh: args.fresh,
         space: args.space,
+        era_blocks: args.era_blocks,
         rpc_port: args.rpc_port,
         gateway_port: args.gateway_port,
     };

@@ -11,9 +11,11 @@ mod files;
 mod local;
 mod output;
 mod run;
+mod stake;
 mod status;
 mod target;
 mod transfer;
+mod validators;
 
 use clap::{Args, Parser, Subcommand};
 use output::Output;
@@ -68,6 +70,13 @@ enum Command {
     Send(accounts::SendArgs),
     /// Show the state of the chain, the miners and the gateway
     Status,
+    /// Show the validators and candidates: scores, seats, turns, jail
+    Validators,
+    /// Show why something is as it is
+    #[command(subcommand)]
+    Explain(validators::ExplainCommand),
+    /// Stake in the name of a node, and make it a candidate
+    Stake(stake::StakeArgs),
     /// Show background workers
     #[command(subcommand)]
     Worker(status::WorkerCommand),
@@ -119,6 +128,9 @@ fn dispatch(cli: Cli, output: &Output) -> anyhow::Result<()> {
         Command::Send(args) => block_on(accounts::send(args, global, output)),
         Command::Bench(command) => block_on(bench::run(command, global, output)),
         Command::Status => block_on(status::status(global, output)),
+        Command::Validators => block_on(validators::validators(global, output)),
+        Command::Explain(command) => block_on(validators::explain(command, global, output)),
+        Command::Stake(args) => block_on(stake::stake(args, global, output)),
         Command::Worker(command) => block_on(status::worker(command, global, output)),
     }
 }

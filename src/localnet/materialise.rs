@@ -4,7 +4,7 @@ use super::{LocalnetError, NodePlan, Plan};
 use crate::{
     client::dev_accounts,
     config::{CONFIG_FILE, Config, Flags},
-    ledger::genesis::{Genesis, GenesisAccount, GenesisValidator},
+    ledger::genesis::{Genesis, GenesisAccount, GenesisValidator, Overrides},
     roles::{SEED_FILE, write_seed},
     types::{Amount, ByteCount, Params, Profile, Role},
 };
@@ -56,12 +56,18 @@ fn genesis(plan: &Plan) -> Genesis {
     Genesis {
         chain_id: plan.chain_id,
         profile: Profile::Dev,
-        overrides: Default::default(),
+        overrides: overrides(plan, &params),
         time_ms: plan.genesis_time_ms,
         extra_data: Default::default(),
         alloc: funded.map(account).collect::<BTreeMap<_, _>>(),
         validators: plan.of(Role::Consensus).map(validator).collect(),
     }
+}
+
+/// Every validator of a large localnet keeps a seat; eras may be shorter than the profile's.
+fn overrides(plan: &Plan, params: &Params) -> Overrides {
+    let validators = plan.of(Role::Consensus).count();
+    Overrides { era_blocks: plan.era_blocks, seats: (validators > params.seats).then_some(validators) }
 }
 
 fn config(plan: &Plan, node: &NodePlan, dir: &Path) -> Result<Config, LocalnetError> {

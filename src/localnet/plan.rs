@@ -39,6 +39,8 @@ pub struct LocalnetOptions {
     pub fresh: bool,
     /// Space each miner lends.
     pub space: crate::types::ByteCount,
+    /// Blocks of an era, if not the profile's number.
+    pub era_blocks: Option<u64>,
     /// Port of the first validator's JSON-RPC; 0 takes a free one.
     pub rpc_port: u16,
     /// Port of the first gateway; 0 takes a free one.
@@ -57,6 +59,9 @@ pub struct Plan {
     pub genesis_time_ms: u64,
     /// Bytes each miner lends.
     pub space: u64,
+    /// Blocks of an era, if not the profile's number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub era_blocks: Option<u64>,
     /// Its nodes: validators, then miners, then gateways.
     pub nodes: Vec<NodePlan>,
 }
@@ -132,8 +137,8 @@ impl Plan {
                 nodes.push(NodePlan { name: node_name(role, index), role, seed, p2p_port: ports.free()?, http_port });
             }
         }
-        let (version, space) = (PLAN_VERSION, options.space.0);
-        Ok(Self { version, chain_id: CHAIN_ID_LOCALNET, genesis_time_ms: now_ms, space, nodes })
+        let (version, space, era_blocks) = (PLAN_VERSION, options.space.0, options.era_blocks);
+        Ok(Self { version, chain_id: CHAIN_ID_LOCALNET, genesis_time_ms: now_ms, space, era_blocks, nodes })
     }
 
     fn save(&self, path: &Path) -> Result<(), LocalnetError> {
@@ -251,6 +256,7 @@ mod tests {
             processes: false,
             fresh: false,
             space: ByteCount::mib(64),
+            era_blocks: None,
             rpc_port: 0,
             gateway_port: 0,
         }

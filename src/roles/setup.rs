@@ -119,6 +119,11 @@ pub fn write_seed(dir: &Path, seed: &[u8; 32]) -> anyhow::Result<()> {
     written.with_context(|| format!("cannot write `{}`", path.display()))
 }
 
+/// The keys of the node in a directory.
+pub fn read_keys(dir: &Path) -> anyhow::Result<NodeKeys> {
+    Ok(NodeKeys::derive(&read_seed(dir)?))
+}
+
 fn read_seed(dir: &Path) -> anyhow::Result<[u8; 32]> {
     let path = dir.join(SEED_FILE);
     let text = fs::read_to_string(&path).with_context(|| format!("cannot read `{}`", path.display()))?;

@@ -48,6 +48,7 @@ impl Cluster {
             processes: false,
             fresh: false,
             space: ByteCount::mib(512),
+            era_blocks: None,
             rpc_port: 0,
             gateway_port: 0,
         };

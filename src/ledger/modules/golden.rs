@@ -98,6 +98,7 @@ fn staking_calls() -> Vec<SampleCall> {
         SampleCall::of(STAKING, &IStaking::activityCall { account: account(0x01), era: 2 }),
         SampleCall::of(STAKING, &IStaking::candidatesCall { skip: 1, limit: 2 }),
         SampleCall::of(STAKING, &IStaking::candidateCall { account: account(0x01) }),
+        SampleCall::of(STAKING, &IStaking::stakeOfCall { account: account(0x01) }),
         SampleCall::of(STAKING, &IStaking::jailedCall {}),
         SampleCall::of(STAKING, &IStaking::supplyCall {}),
         SampleCall::of(STAKING, &IStaking::beaconCall { height: 7 }),
@@ -153,6 +154,8 @@ fn staking_answers() -> Vec<String> {
         power: 6,
     };
     let candidate = sample_candidate();
+    let stake =
+        IStaking::stakeOfReturn { bonded: U256::from(1), unbonding: U256::from(2), unlockEra: 3, candidate: true };
     vec![
         answer::<IStaking::committeeCall>(&vec![validator.clone()]),
         answer::<IStaking::committeeOfCall>(&vec![validator]),
@@ -162,6 +165,7 @@ fn staking_answers() -> Vec<String> {
         answer::<IStaking::activityCall>(&sample_activity()),
         answer::<IStaking::candidatesCall>(&vec![candidate.clone()]),
         answer::<IStaking::candidateCall>(&candidate),
+        answer::<IStaking::stakeOfCall>(&stake),
         answer::<IStaking::jailedCall>(&vec![account(0x01)]),
         answer::<IStaking::supplyCall>(&IStaking::supplyReturn { minted: U256::from(1), burnt: U256::from(2) }),
         answer::<IStaking::beaconCall>(&word(0x01)),

@@ -29,12 +29,14 @@ use crate::{
 };
 use alloy_primitives::Bytes;
 
+pub use crate::consensus::election::{CREDIT_ERAS, CREDIT_WEIGHTS, SCORE_WEIGHTS};
 pub use files::LIST_MAX_FILES;
 pub use genesis::{ModuleStorage, genesis_storage};
 pub use host::{ModuleError, ModuleHost};
 pub use miners::{LIST_MAX_MINERS, MINER_NAME_MAX_BYTES, required_collateral};
 pub use staking::{
-    BEACON_RING, CANDIDATES_MAX, COMMITTEE_MAX_SEATS, EMISSION_YEARS, ValidatorSeat, Work, era_emission,
+    BEACON_RING, CANDIDATES_MAX, COMMITTEE_MAX_SEATS, EMISSION_YEARS, ValidatorSeat, Work, calls as staking_calls,
+    era_emission,
 };
 pub use view::committee_of_era;
 

@@ -41,6 +41,7 @@ fn access(call: &Calls) -> Access {
         | Calls::activity(_)
         | Calls::candidates(_)
         | Calls::candidate(_)
+        | Calls::stakeOf(_)
         | Calls::jailed(_)
         | Calls::supply(_)
         | Calls::beacon(_) => Access::View,
@@ -73,6 +74,7 @@ fn read(call: Calls, host: &mut dyn ModuleHost) -> Result<Bytes, ModuleError> {
         Calls::activity(call) => reply::<IStaking::activityCall>(&views::deeds(host, call.account, call.era)?),
         Calls::candidates(call) => reply::<IStaking::candidatesCall>(&views::candidates(host, call.skip, call.limit)?),
         Calls::candidate(call) => reply::<IStaking::candidateCall>(&views::candidate(host, call.account)?),
+        Calls::stakeOf(call) => reply::<IStaking::stakeOfCall>(&views::stake_of(host, call.account)?),
         Calls::jailed(_) => reply::<IStaking::jailedCall>(&views::jailed(host)?),
         Calls::supply(_) => {
             let (minted, burnt) = views::supply(host)?;

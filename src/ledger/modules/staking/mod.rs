@@ -8,6 +8,7 @@
 //! - a key belongs to one account for ever; a whole token of stake is one unit of power;
 //! - the work at the end of an era is bounded by [`CANDIDATES_MAX`] and [`COMMITTEE_MAX_SEATS`].
 
+pub mod calls;
 mod close;
 mod dispatch;
 mod emission;

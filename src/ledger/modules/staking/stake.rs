@@ -72,7 +72,7 @@ pub(super) fn withdraw(host: &mut dyn ModuleHost) -> Result<(), ModuleError> {
 }
 
 /// First era in which unbonded stake may leave: after its lock, and when no evidence can be brought any more against a seat.
-fn locked_until(host: &mut dyn ModuleHost, account: Address) -> Result<u64, ModuleError> {
+pub(super) fn locked_until(host: &mut dyn ModuleHost, account: Address) -> Result<u64, ModuleError> {
     let (_, _, seated_until, unlock_era) = staker(account).head.get(host)?;
     let accountable = match seated_until {
         0 => 0,

@@ -5,6 +5,7 @@
 use super::{
     CANDIDATES_MAX, calendar, close, current_era, jail, registry,
     seats::{self, Elected},
+    stake,
     state::{activity, era, staker, state},
     work,
 };
@@ -97,6 +98,17 @@ pub(super) fn candidate(host: &mut dyn ModuleHost, account: Address) -> Result<I
     }
     let largest = largest_stake(host)?;
     describe(host, account, largest)
+}
+
+/// The stake of any account.
+pub(super) fn stake_of(host: &mut dyn ModuleHost, account: Address) -> Result<IStaking::stakeOfReturn, ModuleError> {
+    let slots = staker(account);
+    Ok(IStaking::stakeOfReturn {
+        bonded: slots.bonded.get(host)?,
+        unbonding: slots.unbonding.get(host)?,
+        unlockEra: stake::locked_until(host, account)?,
+        candidate: registry::registered_at(host, account)?.is_some(),
+    })
 }
 
 /// Candidates in jail.

@@ -1,13 +1,14 @@
 //! A chain of a few validators with short eras, driven block by block.
 
 use crate::{
-    consensus::{beacon::era_input, prove_possession, rotation},
+    consensus::{beacon::era_input, rotation},
     crypto::{NodeKeys, VrfProof},
     ledger::{
         abi::{IStaking, STAKING},
         modules::{
             ModuleError,
             staking::{ValidatorSeat, committee_of_era},
+            staking_calls,
             testing::{CHAIN, TestHost, beacon_of},
         },
     },
@@ -48,15 +49,7 @@ fn seat(tag: u8, stake: u64) -> ValidatorSeat {
 
 /// The registration of `tag`'s keys in the name of `owner`.
 pub fn registration(tag: u8, owner: Address) -> IStaking::registerCall {
-    let (keys, proof) = prove_possession(&keys(tag), CHAIN, &owner);
-    IStaking::registerCall {
-        consensusKey: keys.consensus.0.into(),
-        vrfKey: keys.vrf.0.into(),
-        networkKey: keys.network.0.into(),
-        consensusProof: proof.consensus.0.to_vec().into(),
-        vrfProof: proof.vrf.0.to_vec().into(),
-        networkProof: proof.network.0.to_vec().into(),
-    }
+    staking_calls::registration(&keys(tag), CHAIN, &owner)
 }
 
 impl World {
