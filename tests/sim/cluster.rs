@@ -10,7 +10,7 @@ use cess::{
     chain::{ChainConfig, ChainNode, LocalChain, bft::BftConfig},
     crypto::NodeKeys,
     kv::MemoryKv,
-    ledger::genesis::{Genesis, GenesisAccount, GenesisValidator},
+    ledger::genesis::{Genesis, GenesisAccount, GenesisValidator, Overrides},
     network::{LinkRule, MemoryHub, PeerId, peer_id_of},
     runtime::{CpuPool, Criticality, NodeRuntime, Phase},
     types::{Address, Amount, Profile},
@@ -85,7 +85,7 @@ fn genesis(keys: &[NodeKeys], users: &[Address]) -> Genesis {
     Genesis {
         chain_id: CHAIN,
         profile: Profile::Dev,
-        overrides: Default::default(),
+        overrides: Overrides { era_blocks: Some(8), seats: None },
         time_ms: GENESIS_MS,
         extra_data: Vec::new().into(),
         alloc: users.iter().map(|user| (*user, rich.clone())).collect::<BTreeMap<_, _>>(),

@@ -4,10 +4,16 @@ use crate::{
     cluster::{CHAIN, Cluster, Doors},
     machine::{Dice, now, until},
 };
+use alloy_sol_types::SolCall;
 use cess::{
     client::ChainClient,
     crypto::{SecretKey, native_address},
-    ledger::{abi::MODULES, native::NativeTx, state::StateError},
+    ledger::{
+        abi::{IStaking, MODULES, STAKING},
+        executor::CallRequest,
+        native::NativeTx,
+        state::StateError,
+    },
     types::{Address, U256},
 };
 use std::time::Duration;
@@ -79,7 +85,8 @@ async fn spend(key: SecretKey, others: Vec<Address>, mut dice: Dice, doors: Door
     }
 }
 
-/// Tokens that exist on `node`, and those its blocks have burnt: together what genesis made.
+/// Tokens that exist on `node` less those its validators have earned, and those burnt as fees and punishments: together what
+/// genesis made.
 pub fn supply(cluster: &Cluster, node: usize, users: &[Address]) -> anyhow::Result<(U256, U256)> {
     let chain = cluster.chain(node).ok_or_else(|| anyhow::anyhow!("node {node} is down"))?;
     let chain = chain.chain();
@@ -97,7 +104,15 @@ pub fn supply(cluster: &Cluster, node: usize, users: &[Address]) -> anyhow::Resu
         let block = chain.blocks().executed(height)?.ok_or_else(|| anyhow::anyhow!("no executed block {height}"))?;
         burnt += U256::from(block.base_fee()) * U256::from(block.header.gas_used);
     }
-    Ok((sum, burnt))
+    let request = CallRequest {
+        from: Address::ZERO,
+        to: Some(STAKING),
+        value: U256::ZERO,
+        data: IStaking::supplyCall {}.abi_encode().into(),
+        gas: 1_000_000,
+    };
+    let staking = IStaking::supplyCall::abi_decode_returns(&chain.call(&request)?)?;
+    Ok((sum - staking.minted, burnt + staking.burnt))
 }
 
 /// Tokens of genesis.
