@@ -43,9 +43,10 @@ layout! {
 
 layout! {
     /// One validator in one era:
-    /// `struct { uint64 proposed; uint64 missed; uint64 punishments; uint64 revealedAt; uint64 random; uint64 credit;
-    /// uint64 workPoints; bytes32 output; uint64[4] work (packed); uint64 replaced; uint256 reward; uint256 slashed;
-    /// uint256 equivocation; }`
+    /// `struct { Turns turns; Reveal reveal; Credit credit; bytes32 output; Work work; uint64 replaced; uint256 reward;
+    /// uint256 slashed; uint256 equivocation; }` with `struct Turns { uint64 proposed; uint64 missed; uint64 punishments; }`,
+    /// `struct Reveal { uint64 at; uint64 random; }`, `struct Credit { uint64 points; uint64 value; }` and
+    /// `struct Work { uint64 tagged; uint64 idleCertified; uint64 serviceVerified; uint64 idleVerified; }`
     pub(super) struct ActivitySlots {
         turns: Slot<(u64, u64, u64)>,
         reveal: Slot<(u64, u64)>,
