@@ -1,12 +1,14 @@
 //! Whole chains on an in-memory network: consensus, execution, gossip and the tunnel together.
 
 use super::{
-    bft::BftConfig,
+    bft::{BftConfig, Misbehaviour},
     tests::{CHAIN, FEE, native_key},
     *,
 };
 use crate::{
     client::{ChainClient, RemoteChain, Signer, TunnelTransport, Wallet},
+    codec,
+    consensus::double_vote,
     crypto::{NodeKeys, native_address},
     kv::MemoryKv,
     ledger::{
@@ -315,4 +317,39 @@ async fn a_newcomer_takes_a_seat_two_eras_later() {
     for resident in &residents {
         resident.node.tasks.shutdown().await;
     }
+}
+
+/// What the engine of one node sees becomes a transaction, and the validator pays for it, once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_equivocation_seen_by_one_node_is_punished_on_chain() {
+    let town = Town::with(1, |genesis| {
+        let rich = GenesisAccount { balance: Amount::tokens(10), ..GenesisAccount::default() };
+        genesis.alloc.insert(keys(0).address(), rich);
+        // A second validator that is never there: the first has three quarters of the power.
+        genesis.validators[0].stake = Amount::tokens(3_000);
+        genesis.validators.push(validator(1));
+    });
+    let resident = town.start(0, Arc::new(MemoryKv::new()), &[]).await;
+    let (client, offender) = (resident.chain.client.clone(), keys(1));
+    let mut nonce = 0;
+    drive_to(client.as_ref(), &mut nonce, 2).await;
+    let evidence = codec::encode(&double_vote(&offender, CHAIN, 1, 0)).into();
+    let seen = Misbehaviour { height: 1, account: offender.address(), evidence: vec![evidence] };
+    resident.node.bus.publish(seen);
+    let punished = async {
+        let activity = IStaking::activityCall { account: offender.address(), era: 0 };
+        loop {
+            let data = client.call(STAKING, activity.abi_encode().into()).await.unwrap();
+            let activity = IStaking::activityCall::abi_decode_returns(&data).unwrap();
+            if activity.punishments > 0 {
+                return activity;
+            }
+            let height = client.status().await.unwrap().height;
+            client.wait_above(height, DEADLINE).await.unwrap();
+        }
+    };
+    let activity = tokio::time::timeout(DEADLINE, punished).await.unwrap();
+    // One of two: min((3/2)², 1) · 5 % of 1,000 tokens.
+    assert_eq!((activity.punishments, activity.slashed), (1, Amount::tokens(50).0));
+    resident.node.tasks.shutdown().await;
 }
