@@ -17,8 +17,16 @@ if [ ! -x "$installed/cast" ]; then
   part="$dir/part"
   rm -rf "$part" "$installed"
   mkdir -p "$part"
-  # npm picks the package with this machine's binary; its scripts are not needed.
-  npm install --prefix "$part" --no-save --no-audit --no-fund --ignore-scripts --loglevel=error "@foundry-rs/cast@$version" >&2
+  # The package with this machine's binary. By name: as an optional part of `cast` an npm of Debian 12 leaves it out.
+  case "$(uname -sm)" in
+    "Linux x86_64") package=@foundry-rs/cast-linux-amd64 ;;
+    "Linux aarch64") package=@foundry-rs/cast-linux-arm64 ;;
+    *)
+      echo "cast has no package for $(uname -sm)" >&2
+      exit 1
+      ;;
+  esac
+  npm install --prefix "$part" --no-save --no-audit --no-fund --ignore-scripts --loglevel=error "$package@$version" >&2
   binary=$(find "$part/node_modules/@foundry-rs" -path '*/cast-*/bin/cast' -type f | head -n 1)
   if [ -z "$binary" ]; then
     echo "cast $version has no binary for $(uname -sm)" >&2
