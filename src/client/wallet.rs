@@ -247,7 +247,11 @@ impl Wallet {
             match self.chain.submit(signed.raw.clone()).await {
                 Ok(_) => return Ok(()),
                 Err(ChainError::Refused { message, .. }) if is_already_known(&message) => return Ok(()),
-                Err(e) if repeated && is_nonce_used(&e) => return self.was_ours(signed, e).await,
+                Err(e) if is_nonce_used(&e) => {
+                    // A transport that turned to another node repeats without telling.
+                    let grace = if repeated { OUTCOME_GRACE } else { Duration::ZERO };
+                    return self.was_ours(signed, e, grace).await;
+                }
                 Err(e @ ChainError::Unreachable(_)) if Instant::now() >= end => return Err(e),
                 Err(ChainError::Unreachable(reason)) => {
                     tracing::debug!(tx = %signed.hash, reason, "transaction is handed in again");
@@ -259,9 +263,9 @@ impl Wallet {
         }
     }
 
-    /// The nonce is used: by this very transaction if the chain knows its outcome.
-    async fn was_ours(&self, signed: &Signed, refused: ChainError) -> Result<(), ChainError> {
-        let end = Instant::now() + OUTCOME_GRACE;
+    /// The nonce is used: by this very transaction if the chain knows its outcome, or will within `grace`.
+    async fn was_ours(&self, signed: &Signed, refused: ChainError, grace: Duration) -> Result<(), ChainError> {
+        let end = Instant::now() + grace;
         loop {
             let status = self.chain.status().await?;
             if self.chain.outcome(signed.hash).await?.is_some() {

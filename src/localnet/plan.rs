@@ -118,7 +118,7 @@ impl Plan {
     }
 
     fn create(options: &LocalnetOptions, now_ms: u64, rng: &NodeRng) -> Result<Self, LocalnetError> {
-        let mut ports = Ports { rng, held: Vec::new() };
+        let mut ports = Ports::new(rng);
         let mut nodes = Vec::new();
         let roles = [
             (Role::Consensus, options.validators),
@@ -216,28 +216,34 @@ fn remove_contents(dir: &Path) -> Result<(), LocalnetError> {
 }
 
 /// Ports that are free now and that the system does not hand out to outgoing connections, as it does with those above
-/// 32,767: such a port could be taken while its node is down. The listeners are held until the plan is complete, so that no
-/// port is given twice.
-struct Ports<'a> {
-    rng: &'a NodeRng,
+/// 32,767: such a port could be taken while its node is down. They follow each other from a multiple of [`PORT_STEP`] on, so
+/// that two localnets rarely meet, even while nodes of one are down and its ports look free to the other. The listeners are
+/// held until the plan is complete, so that no port is given twice.
+struct Ports {
+    next: u16,
     held: Vec<TcpListener>,
 }
 
 const PORT_MIN: u16 = 15_000;
-const PORT_COUNT: u64 = 17_000;
-const PORT_TRIES: usize = 1_000;
+const PORT_COUNT: u16 = 17_000;
+const PORT_STEP: u16 = 50;
 
-impl Ports<'_> {
+impl Ports {
+    fn new(rng: &NodeRng) -> Self {
+        let step = u16::try_from(rng.below(u64::from(PORT_COUNT / PORT_STEP))).expect("below the count");
+        Self { next: step * PORT_STEP, held: Vec::new() }
+    }
+
     fn free(&mut self) -> Result<u16, LocalnetError> {
-        for _ in 0..PORT_TRIES {
-            let offset = u16::try_from(self.rng.below(PORT_COUNT)).expect("the count fits a port number");
-            let port = PORT_MIN + offset;
+        for _ in 0..PORT_COUNT {
+            let port = PORT_MIN + self.next;
+            self.next = (self.next + 1) % PORT_COUNT;
             if let Ok(listener) = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))) {
                 self.held.push(listener);
                 return Ok(port);
             }
         }
-        let reason = format!("no free port among {PORT_TRIES} tried from {PORT_MIN} on");
+        let reason = format!("none of the {PORT_COUNT} ports from {PORT_MIN} on is free");
         Err(LocalnetError::NotReady { millis: 0, reason })
     }
 }

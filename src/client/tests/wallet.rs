@@ -113,6 +113,17 @@ async fn a_lost_answer_does_not_send_twice() {
 }
 
 #[tokio::test]
+async fn an_answer_lost_on_the_way_to_another_node_does_not_send_twice() {
+    let chain = FakeChain::new();
+    let wallet = wallet(&chain, ECDSA);
+    chain.state.lock().mines = true;
+    chain.state.lock().faults = vec![(true, refused("nonce too low"))];
+    let done = wallet.send_and_wait(Address::ZERO, U256::ZERO, Bytes::new(), LONG).await.unwrap();
+    assert!(done.success);
+    assert_eq!(nonces(&chain), vec![0]);
+}
+
+#[tokio::test]
 async fn a_reverted_transaction_says_why() {
     let chain = FakeChain::new();
     let wallet = wallet(&chain, NATIVE);
