@@ -14,8 +14,11 @@ need curl curl
 need unshare util-linux
 need mount mount
 need flock util-linux
-# RocksDB's bindings are generated with libclang at build time.
-ls /usr/lib/llvm-*/lib/libclang*.so* >/dev/null 2>&1 || missing+=(libclang-dev clang)
+# RocksDB's bindings are generated with libclang at build time. libclang-cpp, which other packages bring, is another library.
+have_libclang() {
+  compgen -G '/usr/lib/llvm-*/lib/libclang.so*' || compgen -G '/usr/lib/llvm-*/lib/libclang-[0-9]*.so*'
+}
+have_libclang >/dev/null || missing+=(libclang-dev clang)
 
 if [ ${#missing[@]} -gt 0 ]; then install_packages ca-certificates "${missing[@]}"; fi
 
