@@ -11,6 +11,7 @@ use super::{
     error::StoreError,
     head::Head,
     mempool::{Limits, Mempool, PoolError},
+    recent::RecentStates,
     records::{ExecutedBlock, GenesisRecord, SkippedTx},
     state_store::StateStore,
 };
@@ -27,7 +28,6 @@ use crate::{
     runtime::{Counter, Gauge, Node, Timer, Worker},
     types::{Address, B256, BlockId, ChainId, Height, Params, params::BLOCK_GAS_LIMIT},
 };
-use parking_lot::Mutex;
 use rayon::prelude::*;
 use std::{
     sync::Arc,
@@ -52,7 +52,7 @@ pub struct FullChain {
     blocks: BlockStore,
     state: StateStore,
     pool: Mempool,
-    commitment: Mutex<StateTrie>,
+    recent: RecentStates,
     committees: Committees,
     head: watch::Sender<Arc<Head>>,
     worker: Worker,
@@ -75,8 +75,8 @@ impl FullChain {
         establish(&blocks, &state, &spec, &first, &built.delta)?;
         let height = blocks.executed_height()?.unwrap_or_default();
         let newest = blocks.executed(height)?.ok_or(StoreError::Missing { what: "executed header", height })?;
-        let commitment = state.rebuild()?;
-        let root = commitment.root();
+        let trie = state.rebuild()?;
+        let root = trie.root();
         if root != newest.header.state_root {
             return Err(StoreError::Root { height, found: root, expected: newest.header.state_root });
         }
@@ -85,9 +85,9 @@ impl FullChain {
         let next = [committees.of(&state, height + 1)?, committees.of(&state, height + 2)?];
         let interval = Duration::from_millis(spec.params.block_interval_ms);
         let head = watch::Sender::new(Arc::new(Head::new(newest, next, node.clock.unix_ms(), interval)));
-        let commitment = Mutex::new(commitment);
+        let recent = RecentStates::new(height, trie);
         let (node, worker) = (node.clone(), node.workers.register("executor"));
-        let chain = Arc::new(Self { node, spec, blocks, state, pool, commitment, committees, head, worker });
+        let chain = Arc::new(Self { node, spec, blocks, state, pool, recent, committees, head, worker });
         chain.recover()?;
         chain.pool.prune(chain.head().height(), &[], &[], chain.head().next_base_fee);
         Ok(chain)
@@ -111,6 +111,11 @@ impl FullChain {
     /// Blocks, receipts and indexes.
     pub fn blocks(&self) -> &BlockStore {
         &self.blocks
+    }
+
+    /// The state after `height` with its proofs, if that is one of the newest blocks.
+    pub fn state_at(&self, height: Height) -> Option<StateTrie> {
+        self.recent.at(height)
     }
 
     /// Waiting transactions.
@@ -207,8 +212,8 @@ impl FullChain {
         }));
         self.node.metrics.observe(Timer::BlockExecute, started.elapsed());
         let started = Instant::now();
-        let root = self.commitment.lock().apply(&execution.delta);
-        let ethereum = execution.header(&env, root, &txs);
+        let trie = self.recent.after(&execution.delta);
+        let ethereum = execution.header(&env, trie.root(), &txs);
         let executed = ExecutedBlock {
             hash: ethereum.hash_slow(),
             header: ethereum,
@@ -217,7 +222,7 @@ impl FullChain {
             time_ms: header.time_ms,
             skipped,
         };
-        let head = self.store(executed, &execution.receipts, &execution.delta)?;
+        let head = self.store(executed, &execution.receipts, &execution.delta, trie)?;
         self.node.metrics.observe(Timer::BlockCommit, started.elapsed());
         self.settle(block, &head, &execution.receipts, &execution.delta);
         Ok(head)
@@ -228,6 +233,7 @@ impl FullChain {
         executed: ExecutedBlock,
         receipts: &[Receipt],
         delta: &StateDelta,
+        trie: StateTrie,
     ) -> Result<Arc<Head>, StoreError> {
         let mut batch = Batch::new();
         self.blocks.stage_executed(&mut batch, &executed, receipts);
@@ -237,7 +243,10 @@ impl FullChain {
         let interval = Duration::from_millis(self.spec.params.block_interval_ms);
         let head = Arc::new(Head::new(executed, next, self.node.clock.unix_ms(), interval));
         // Buffered: the block is durable already, and a state lost to a power failure is computed again from it.
-        let publish = || drop(self.head.send_replace(head.clone()));
+        let publish = || {
+            self.recent.push(height, trie);
+            self.head.send_replace(head.clone());
+        };
         self.state.commit(batch, delta, Durability::Buffered, publish)?;
         Ok(head)
     }

@@ -23,6 +23,7 @@ mod node;
 #[cfg(test)]
 mod node_tests;
 mod read_cache;
+mod recent;
 mod records;
 mod state_store;
 #[cfg(test)]

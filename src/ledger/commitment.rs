@@ -4,13 +4,12 @@
 //! the root equals the one alloy-trie computes from the flat state.
 
 use super::{
-    state::{AccountInfo, StateDelta},
-    trie::Trie,
+    state::{AccountDelta, AccountInfo, StateDelta},
+    trie::{Leaf, Trie},
 };
 use crate::types::{Address, B256, U256};
 use alloy_primitives::{Bytes, keccak256};
 use alloy_trie::{EMPTY_ROOT_HASH, TrieAccount};
-use std::collections::BTreeMap;
 
 /// A commitment to the whole state that follows it block by block.
 pub trait StateCommitment: Send + Sync {
@@ -26,123 +25,152 @@ pub trait StateCommitment: Send + Sync {
     fn storage_proof(&self, address: &Address, slot: &U256) -> Vec<Bytes>;
 }
 
-/// Ethereum's Merkle-Patricia tries, wholly in memory.
-#[derive(Debug)]
+/// Ethereum's Merkle-Patricia tries, wholly in memory. A clone costs nothing and stays as it is.
+#[derive(Debug, Clone, Default)]
 pub struct StateTrie {
-    accounts: Trie,
-    storage: BTreeMap<Address, Storage>,
-    root: B256,
+    accounts: Trie<Account>,
 }
 
-#[derive(Debug, Default)]
-struct Storage {
-    trie: Trie,
-    root: B256,
+/// An account as the trie keeps it: with its address, of which the key is only a hash, and its storage.
+#[derive(Debug, Clone)]
+pub struct Account {
+    /// Where it is.
+    pub address: Address,
+    /// What it is.
+    pub info: AccountInfo,
+    /// What it stores.
+    pub storage: Trie<Word>,
 }
 
-impl Default for StateTrie {
-    fn default() -> Self {
-        Self { accounts: Trie::default(), storage: BTreeMap::new(), root: EMPTY_ROOT_HASH }
+/// A slot that is not zero.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Word {
+    /// Which.
+    pub slot: U256,
+    /// What it holds.
+    pub value: U256,
+}
+
+impl Leaf for Account {
+    fn encode(&self) -> Vec<u8> {
+        let AccountInfo { nonce, balance, code_hash } = self.info;
+        alloy_rlp::encode(TrieAccount::new(nonce, balance, self.storage.root(), code_hash))
     }
 }
 
+impl Leaf for Word {
+    fn encode(&self) -> Vec<u8> {
+        alloy_rlp::encode(self.value)
+    }
+}
+
+/// Key of an account.
+fn account_key(address: &Address) -> B256 {
+    keccak256(address)
+}
+
+/// Key of a slot in its account's storage.
+fn slot_key(slot: &U256) -> B256 {
+    keccak256(slot.to_be_bytes::<32>())
+}
+
 impl StateTrie {
-    /// The commitment to a flat state, read once in any order. Stops at the first error of the readers.
+    /// The commitment to a flat state, read once, accounts first, each in any order. Stops at the first error of the readers.
     pub fn rebuild<E>(
         accounts: impl IntoIterator<Item = Result<(Address, AccountInfo), E>>,
         slots: impl IntoIterator<Item = Result<(Address, U256, U256), E>>,
     ) -> Result<Self, E> {
         let mut this = Self::default();
-        for entry in slots {
-            let (address, slot, value) = entry?;
-            this.storage.entry(address).or_default().write(&slot, &value);
-        }
         for entry in accounts {
             let (address, info) = entry?;
-            let storage_root = this.settle_storage(&address);
-            this.write_account(&address, &info, storage_root);
+            this.accounts.insert(&account_key(&address), Account::new(address, info));
         }
-        this.root = this.accounts.root();
+        for entry in slots {
+            let (address, slot, value) = entry?;
+            this.accounts.modify(&account_key(&address), |account| account.write(slot, value));
+        }
         Ok(this)
     }
 
-    /// Computes an account's storage root and forgets a trie that has become empty.
-    fn settle_storage(&mut self, address: &Address) -> B256 {
-        let Some(storage) = self.storage.get_mut(address) else { return EMPTY_ROOT_HASH };
-        storage.root = storage.trie.root();
-        let root = storage.root;
-        if storage.trie.is_empty() {
-            self.storage.remove(address);
-        }
-        root
+    /// The account at `address`, if it exists.
+    pub fn account(&self, address: &Address) -> Option<&Account> {
+        self.accounts.get(&account_key(address))
     }
 
-    fn write_account(&mut self, address: &Address, info: &AccountInfo, storage_root: B256) {
-        let leaf = TrieAccount::new(info.nonce, info.balance, storage_root, info.code_hash);
-        self.accounts.insert(&keccak256(address), alloy_rlp::encode(leaf));
+    /// A storage word, zero if never written.
+    pub fn slot(&self, address: &Address, slot: &U256) -> U256 {
+        let word = self.account(address).and_then(|account| account.storage.get(&slot_key(slot)));
+        word.map_or(U256::ZERO, |word| word.value)
     }
 }
 
-impl Storage {
-    fn write(&mut self, slot: &U256, value: &U256) {
-        let key = keccak256(slot.to_be_bytes::<32>());
+impl Account {
+    fn new(address: Address, info: AccountInfo) -> Self {
+        Self { address, info, storage: Trie::default() }
+    }
+
+    fn write(&mut self, slot: U256, value: U256) {
+        let key = slot_key(&slot);
         match value.is_zero() {
-            true => self.trie.remove(&key),
-            false => self.trie.insert(&key, alloy_rlp::encode(value)),
+            true => self.storage.remove(&key),
+            false => self.storage.insert(&key, Word { slot, value }),
         }
+    }
+
+    fn change(&mut self, info: AccountInfo, delta: &AccountDelta) {
+        self.info = info;
+        if delta.wiped {
+            self.storage = Trie::default();
+        }
+        delta.slots.iter().for_each(|(slot, value)| self.write(*slot, *value));
     }
 }
 
 impl StateCommitment for StateTrie {
     fn root(&self) -> B256 {
-        self.root
+        self.accounts.root()
     }
 
     fn apply(&mut self, delta: &StateDelta) -> B256 {
         for (address, change) in &delta.accounts {
-            if change.wiped || change.info.is_none() {
-                self.storage.remove(address);
-            }
-            let Some(info) = &change.info else {
-                self.accounts.remove(&keccak256(address));
+            let key = account_key(address);
+            let Some(info) = change.info else {
+                self.accounts.remove(&key);
                 continue;
             };
-            if !change.slots.is_empty() {
-                let storage = self.storage.entry(*address).or_default();
-                change.slots.iter().for_each(|(slot, value)| storage.write(slot, value));
+            if !self.accounts.modify(&key, |account| account.change(info, change)) {
+                let mut account = Account::new(*address, info);
+                account.change(info, change);
+                self.accounts.insert(&key, account);
             }
-            let storage_root = self.settle_storage(address);
-            self.write_account(address, info, storage_root);
         }
-        self.root = self.accounts.root();
-        self.root
+        self.root()
     }
 
     fn storage_root(&self, address: &Address) -> B256 {
-        self.storage.get(address).map_or(EMPTY_ROOT_HASH, |storage| storage.root)
+        self.account(address).map_or(EMPTY_ROOT_HASH, |account| account.storage.root())
     }
 
     fn account_proof(&self, address: &Address) -> Vec<Bytes> {
-        self.accounts.proof(&keccak256(address))
+        self.accounts.proof(&account_key(address))
     }
 
     fn storage_proof(&self, address: &Address, slot: &U256) -> Vec<Bytes> {
-        let key = keccak256(slot.to_be_bytes::<32>());
-        self.storage.get(address).map(|storage| storage.trie.proof(&key)).unwrap_or_default()
+        self.account(address).map(|account| account.storage.proof(&slot_key(slot))).unwrap_or_default()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::state::{AccountDelta, MemoryState};
+    use crate::ledger::state::{MemoryState, StateView};
     use alloy_trie::{
         Nibbles,
         proof::verify_proof,
         root::{state_root_unhashed, storage_root_unhashed},
     };
     use proptest::prelude::*;
-    use std::convert::Infallible;
+    use std::{collections::BTreeMap, convert::Infallible};
 
     /// Root of a flat state by alloy-trie's hash builder.
     fn oracle(state: &MemoryState) -> B256 {
@@ -180,9 +208,20 @@ mod tests {
         fn root_follows_the_flat_state(deltas in prop::collection::vec(delta(), 0..8), asked in 0u8..8, slot in 0u64..6) {
             let (mut state, mut trie) = (MemoryState::default(), StateTrie::default());
             prop_assert_eq!(trie.root(), oracle(&state));
+            let mut versions = vec![(trie.clone(), state.clone())];
             for delta in &deltas {
                 state.apply(delta);
                 prop_assert_eq!(trie.apply(delta), oracle(&state));
+                versions.push((trie.clone(), state.clone()));
+            }
+            for (trie, state) in &versions {
+                prop_assert_eq!(trie.root(), oracle(state));
+                for address in (0u8..8).map(Address::repeat_byte) {
+                    prop_assert_eq!(trie.account(&address).map(|account| account.info), state.account(&address).unwrap());
+                    for slot in (0u64..6).map(U256::from) {
+                        prop_assert_eq!(trie.slot(&address, &slot), state.slot(&address, &slot).unwrap());
+                    }
+                }
             }
             let rebuilt = StateTrie::rebuild(
                 state.accounts().map(Ok::<_, Infallible>),

@@ -1,63 +1,127 @@
-//! A Merkle-Patricia trie in memory: fixed 32-byte keys, cached node references, proofs.
+//! A persistent Merkle-Patricia trie in memory: fixed 32-byte keys, cached node references, proofs.
 //!
 //! Owns structure only; what keys and values mean is `commitment`'s business. Node encoding is alloy-trie's.
 //! Invariants: a branch has at least two children; an extension's child is a branch; a cached reference equals the hash (or the
-//! short encoding) of the node below it, and every change clears the references on its path.
+//! short encoding) of the node below it, and every change clears the references on its path; a clone shares all nodes with its
+//! origin, and a change to either copies only the path it touches.
 
 use alloy_primitives::{B256, Bytes, keccak256};
 use alloy_trie::{
     EMPTY_ROOT_HASH, Nibbles, TrieMask,
     nodes::{BranchNodeRef, ExtensionNodeRef, LeafNodeRef, RlpNode},
 };
+use std::sync::{Arc, OnceLock};
 
-/// A trie. Empty by default.
-#[derive(Debug, Default)]
-pub struct Trie {
-    root: Option<Box<Node>>,
+/// What a key of a trie leads to.
+pub trait Leaf: Clone {
+    /// The value as nodes hold it; never empty, since that could not be told from absence.
+    fn encode(&self) -> Vec<u8>;
 }
 
-#[derive(Debug)]
-struct Node {
-    kind: Kind,
-    /// How a parent refers to this node; `None` since the last change below.
-    reference: Option<RlpNode>,
+/// A trie. Empty by default; a clone costs nothing.
+#[derive(Debug, Clone)]
+pub struct Trie<V> {
+    root: Link<V>,
 }
 
-#[derive(Debug)]
-enum Kind {
-    Leaf(Nibbles, Vec<u8>),
-    Extension(Nibbles, Box<Node>),
-    Branch([Option<Box<Node>>; 16]),
+type Link<V> = Option<Arc<Node<V>>>;
+
+#[derive(Debug, Clone)]
+struct Node<V> {
+    kind: Kind<V>,
+    /// How a parent refers to this node, once somebody asked since the last change below.
+    reference: OnceLock<RlpNode>,
 }
 
-impl Trie {
+#[derive(Debug, Clone)]
+enum Kind<V> {
+    Leaf(Nibbles, V),
+    Extension(Nibbles, Arc<Node<V>>),
+    Branch([Link<V>; 16]),
+}
+
+impl<V> Default for Trie<V> {
+    fn default() -> Self {
+        Self { root: None }
+    }
+}
+
+impl<V: Leaf> Trie<V> {
     /// Whether the trie has no keys.
     pub fn is_empty(&self) -> bool {
         self.root.is_none()
     }
 
-    /// Sets `key` to `value`, which must not be empty.
-    pub fn insert(&mut self, key: &B256, value: Vec<u8>) {
-        assert!(!value.is_empty(), "an empty value cannot be told from an absent one");
+    /// The value of `key`.
+    pub fn get(&self, key: &B256) -> Option<&V> {
+        let mut path = Nibbles::unpack(key);
+        let mut next = self.root.as_deref();
+        while let Some(node) = next {
+            next = match &node.kind {
+                Kind::Leaf(rest, value) => return (*rest == path).then_some(value),
+                Kind::Extension(prefix, child) if path.starts_with(prefix) => {
+                    path = path.slice(prefix.len()..);
+                    Some(child)
+                }
+                Kind::Extension(..) => None,
+                Kind::Branch(children) => {
+                    let child = children[head(&path)].as_deref();
+                    path = path.slice(1..);
+                    child
+                }
+            };
+        }
+        None
+    }
+
+    /// Sets `key` to `value`.
+    pub fn insert(&mut self, key: &B256, value: V) {
         self.root = Some(insert(self.root.take(), Nibbles::unpack(key), value));
+    }
+
+    /// Changes the value of `key` in place. Returns whether there is one.
+    pub fn modify(&mut self, key: &B256, change: impl FnOnce(&mut V)) -> bool {
+        if self.get(key).is_none() {
+            return false;
+        }
+        let mut path = Nibbles::unpack(key);
+        let mut link = self.root.as_mut();
+        while let Some(arc) = link {
+            let node = Arc::make_mut(arc);
+            node.reference.take();
+            link = match &mut node.kind {
+                Kind::Leaf(_, value) => {
+                    change(value);
+                    return true;
+                }
+                Kind::Extension(prefix, child) => {
+                    path = path.slice(prefix.len()..);
+                    Some(child)
+                }
+                Kind::Branch(children) => {
+                    let child = children[head(&path)].as_mut();
+                    path = path.slice(1..);
+                    child
+                }
+            };
+        }
+        unreachable!("the key was found just above")
     }
 
     /// Removes `key`; absent keys are fine.
     pub fn remove(&mut self, key: &B256) {
-        self.root = self.root.take().and_then(|root| remove(root, Nibbles::unpack(key)));
+        if self.get(key).is_some() {
+            self.root = self.root.take().and_then(|root| remove(root, Nibbles::unpack(key)));
+        }
     }
 
-    /// The root hash. Work is proportional to what changed since the last call.
-    pub fn root(&mut self) -> B256 {
-        let Some(root) = &mut self.root else { return EMPTY_ROOT_HASH };
-        let mut buffer = Vec::with_capacity(NODE_TYPICAL_BYTES);
-        root.refresh(&mut buffer);
+    /// The root hash. Work is proportional to what changed since it was last asked for.
+    pub fn root(&self) -> B256 {
+        let Some(root) = &self.root else { return EMPTY_ROOT_HASH };
         root.referred().as_hash().unwrap_or_else(|| keccak256(root.encoding()))
     }
 
     /// The encodings of the nodes from the root towards `key`, short inlined ones left out: a proof of its value or absence.
-    ///
-    /// Must be called on a trie whose root was computed after the last change.
     pub fn proof(&self, key: &B256) -> Vec<Bytes> {
         let mut path = Nibbles::unpack(key);
         let mut proof = Vec::new();
@@ -90,29 +154,20 @@ const NODE_TYPICAL_BYTES: usize = 544;
 /// Encodings from this length on are referred to by hash.
 const HASHED_MIN_BYTES: usize = 32;
 
-impl Node {
-    fn new(kind: Kind) -> Box<Self> {
-        Box::new(Self { kind, reference: None })
+impl<V: Leaf> Node<V> {
+    fn new(kind: Kind<V>) -> Arc<Self> {
+        Arc::new(Self { kind, reference: OnceLock::new() })
     }
 
-    /// Computes the missing references below and of this node.
-    fn refresh(&mut self, buffer: &mut Vec<u8>) {
-        if self.reference.is_some() {
-            return;
-        }
-        match &mut self.kind {
-            Kind::Leaf(..) => {}
-            Kind::Extension(_, child) => child.refresh(buffer),
-            Kind::Branch(children) => children.iter_mut().flatten().for_each(|child| child.refresh(buffer)),
-        }
-        buffer.clear();
-        self.reference = Some(self.encode(buffer));
+    /// How a parent refers to this node. Computes what is missing below.
+    fn referred(&self) -> &RlpNode {
+        self.reference.get_or_init(|| self.encode(&mut Vec::with_capacity(NODE_TYPICAL_BYTES)))
     }
 
     /// Encodes this node from its children's references.
     fn encode(&self, buffer: &mut Vec<u8>) -> RlpNode {
         match &self.kind {
-            Kind::Leaf(path, value) => LeafNodeRef::new(path, value).rlp(buffer),
+            Kind::Leaf(path, value) => LeafNodeRef::new(path, &value.encode()).rlp(buffer),
             Kind::Extension(path, child) => ExtensionNodeRef::new(path, child.referred()).rlp(buffer),
             Kind::Branch(children) => {
                 let mut stack = Vec::with_capacity(16);
@@ -133,100 +188,104 @@ impl Node {
         self.encode(&mut buffer);
         buffer
     }
-
-    fn referred(&self) -> &RlpNode {
-        self.reference.as_ref().expect("references are refreshed from the leaves up before a node is encoded")
-    }
 }
 
 fn head(path: &Nibbles) -> usize {
     usize::from(path.first().expect("keys have equal length, so a branch lies above the end of every key"))
 }
 
-fn insert(slot: Option<Box<Node>>, key: Nibbles, value: Vec<u8>) -> Box<Node> {
-    let Some(mut node) = slot else { return Node::new(Kind::Leaf(key, value)) };
-    node.reference = None;
-    match &mut node.kind {
-        Kind::Branch(children) => {
-            let child = &mut children[head(&key)];
-            *child = Some(insert(child.take(), key.slice(1..), value));
-            node
-        }
-        Kind::Leaf(path, old) if *path == key => {
-            *old = value;
-            node
-        }
-        Kind::Extension(prefix, _) if key.starts_with(prefix) => {
-            let Kind::Extension(prefix, child) = node.kind else { unreachable!("matched just above") };
+/// The node's content: its own if nobody shares it.
+fn opened<V: Leaf>(node: Arc<Node<V>>) -> Kind<V> {
+    Arc::unwrap_or_clone(node).kind
+}
+
+fn insert<V: Leaf>(link: Link<V>, key: Nibbles, value: V) -> Arc<Node<V>> {
+    let Some(mut node) = link else { return Node::new(Kind::Leaf(key, value)) };
+    if let Kind::Leaf(path, _) = &node.kind
+        && *path == key
+    {
+        return Node::new(Kind::Leaf(key, value));
+    }
+    if matches!(node.kind, Kind::Branch(_)) {
+        let own = Arc::make_mut(&mut node);
+        own.reference.take();
+        let Kind::Branch(children) = &mut own.kind else { unreachable!("matched just above") };
+        let child = &mut children[head(&key)];
+        *child = Some(insert(child.take(), key.slice(1..), value));
+        return node;
+    }
+    match opened(node) {
+        Kind::Extension(prefix, child) if key.starts_with(&prefix) => {
             let child = insert(Some(child), key.slice(prefix.len()..), value);
             Node::new(Kind::Extension(prefix, child))
         }
-        Kind::Leaf(path, _) | Kind::Extension(path, _) => {
-            let shared = path.common_prefix_length(&key);
-            let prefix = key.slice(..shared);
-            let mut children = [const { None }; 16];
-            let (nibble, rest) = below(*node, shared);
-            children[nibble] = Some(rest);
-            children[head(&key.slice(shared..))] = Some(Node::new(Kind::Leaf(key.slice(shared + 1..), value)));
-            joined(prefix, Node::new(Kind::Branch(children)))
-        }
+        kind => split(kind, key, value),
     }
 }
 
-/// What remains of a leaf or extension below a branch at depth `shared` of its path, and the branch's nibble for it.
-fn below(node: Node, shared: usize) -> (usize, Box<Node>) {
-    match node.kind {
-        Kind::Leaf(path, value) => {
-            (head(&path.slice(shared..)), Node::new(Kind::Leaf(path.slice(shared + 1..), value)))
-        }
-        Kind::Extension(path, child) => (head(&path.slice(shared..)), joined(path.slice(shared + 1..), child)),
+/// A leaf or extension whose path parts from `key`, with the new value beside it.
+fn split<V: Leaf>(kind: Kind<V>, key: Nibbles, value: V) -> Arc<Node<V>> {
+    let path = match &kind {
+        Kind::Leaf(path, _) | Kind::Extension(path, _) => *path,
         Kind::Branch(_) => unreachable!("a branch has no path to split"),
-    }
+    };
+    let shared = path.common_prefix_length(&key);
+    let (nibble, rest) = (head(&path.slice(shared..)), path.slice(shared + 1..));
+    let old = match kind {
+        Kind::Leaf(_, value) => Node::new(Kind::Leaf(rest, value)),
+        Kind::Extension(_, child) => joined(rest, child),
+        Kind::Branch(_) => unreachable!("a branch has no path to split"),
+    };
+    let mut children = [const { None }; 16];
+    children[nibble] = Some(old);
+    children[head(&key.slice(shared..))] = Some(Node::new(Kind::Leaf(key.slice(shared + 1..), value)));
+    joined(key.slice(..shared), Node::new(Kind::Branch(children)))
 }
 
 /// `node` reached through `prefix`.
-fn joined(prefix: Nibbles, node: Box<Node>) -> Box<Node> {
+fn joined<V: Leaf>(prefix: Nibbles, node: Arc<Node<V>>) -> Arc<Node<V>> {
     if prefix.is_empty() {
         return node;
     }
-    match node.kind {
+    if matches!(node.kind, Kind::Branch(_)) {
+        return Node::new(Kind::Extension(prefix, node));
+    }
+    match opened(node) {
         Kind::Leaf(path, value) => Node::new(Kind::Leaf(prefix.join(&path), value)),
         Kind::Extension(path, child) => Node::new(Kind::Extension(prefix.join(&path), child)),
-        Kind::Branch(_) => Node::new(Kind::Extension(prefix, node)),
+        Kind::Branch(_) => unreachable!("returned just above"),
     }
 }
 
-fn remove(mut node: Box<Node>, key: Nibbles) -> Option<Box<Node>> {
-    match &mut node.kind {
-        Kind::Leaf(path, _) if *path == key => None,
-        Kind::Leaf(..) => Some(node),
-        Kind::Extension(prefix, _) if !key.starts_with(prefix) => Some(node),
-        Kind::Extension(..) => {
-            let Kind::Extension(prefix, child) = node.kind else { unreachable!("matched just above") };
+/// The node without `key`, which it holds.
+fn remove<V: Leaf>(mut node: Arc<Node<V>>, key: Nibbles) -> Link<V> {
+    if matches!(node.kind, Kind::Branch(_)) {
+        let own = Arc::make_mut(&mut node);
+        own.reference.take();
+        let Kind::Branch(children) = &mut own.kind else { unreachable!("matched just above") };
+        let child = &mut children[head(&key)];
+        *child = child.take().and_then(|child| remove(child, key.slice(1..)));
+        return Some(collapsed(node));
+    }
+    match opened(node) {
+        Kind::Leaf(..) => None,
+        Kind::Extension(prefix, child) => {
             let child =
                 remove(child, key.slice(prefix.len()..)).expect("a branch keeps a child when one key leaves it");
             Some(joined(prefix, child))
         }
-        Kind::Branch(children) => {
-            let child = &mut children[head(&key)];
-            *child = child.take().and_then(|child| remove(child, key.slice(1..)));
-            node.reference = None;
-            Some(collapsed(node))
-        }
+        Kind::Branch(_) => unreachable!("returned just above"),
     }
 }
 
 /// A branch with one child left becomes that child.
-fn collapsed(mut node: Box<Node>) -> Box<Node> {
-    let Kind::Branch(children) = &mut node.kind else { return node };
-    if children.iter().flatten().count() > 1 {
-        return node;
+fn collapsed<V: Leaf>(node: Arc<Node<V>>) -> Arc<Node<V>> {
+    let Kind::Branch(children) = &node.kind else { return node };
+    let mut left = (0u8..).zip(children).filter_map(|(nibble, child)| child.as_ref().map(|child| (nibble, child)));
+    match (left.next(), left.next()) {
+        (Some((nibble, child)), None) => joined(Nibbles::from_nibbles([nibble]), child.clone()),
+        _ => node,
     }
-    let (nibble, child) = (0u8..)
-        .zip(children.iter_mut())
-        .find_map(|(i, c)| c.take().map(|c| (i, c)))
-        .expect("a branch had two children");
-    joined(Nibbles::from_nibbles([nibble]), child)
 }
 
 #[cfg(test)]
@@ -235,6 +294,12 @@ mod tests {
     use alloy_trie::{HashBuilder, proof::verify_proof};
     use proptest::prelude::*;
     use std::collections::BTreeMap;
+
+    impl Leaf for Vec<u8> {
+        fn encode(&self) -> Vec<u8> {
+            self.clone()
+        }
+    }
 
     fn oracle(entries: &BTreeMap<B256, Vec<u8>>) -> B256 {
         let mut builder = HashBuilder::default();
@@ -251,12 +316,13 @@ mod tests {
         })
     }
 
-    fn check(trie: &mut Trie, entries: &BTreeMap<B256, Vec<u8>>, asked: &B256) -> Result<(), TestCaseError> {
+    fn check(trie: &Trie<Vec<u8>>, entries: &BTreeMap<B256, Vec<u8>>, asked: &B256) -> Result<(), TestCaseError> {
         let root = trie.root();
         prop_assert_eq!(root, oracle(entries));
         prop_assert_eq!(trie.is_empty(), entries.is_empty());
         let proof = trie.proof(asked);
         let value = entries.get(asked).cloned();
+        prop_assert_eq!(trie.get(asked), value.as_ref());
         prop_assert_eq!(verify_proof(root, Nibbles::unpack(asked), value, &proof), Ok(()));
         Ok(())
     }
@@ -283,10 +349,39 @@ mod tests {
                     }
                 }
                 if i % batch == 0 {
-                    check(&mut trie, &entries, &key)?;
+                    check(&trie, &entries, &key)?;
                 }
             }
-            check(&mut trie, &entries, &B256::repeat_byte(0x77))?;
+            check(&trie, &entries, &B256::repeat_byte(0x77))?;
+        }
+
+        #[test]
+        fn a_clone_keeps_what_it_was(
+            before in prop::collection::btree_map(key(), prop::collection::vec(any::<u8>(), 1..40), 0..24),
+            steps in prop::collection::vec((key(), prop::option::of(prop::collection::vec(any::<u8>(), 1..40))), 1..24),
+        ) {
+            let mut trie = Trie::default();
+            before.iter().for_each(|(key, value)| trie.insert(key, value.clone()));
+            let (kept, mut entries) = (trie.clone(), before.clone());
+            for (key, value) in &steps {
+                match value {
+                    Some(value) if entries.contains_key(key) => {
+                        prop_assert!(trie.modify(key, |old| old.clone_from(value)));
+                        entries.insert(*key, value.clone());
+                    }
+                    Some(value) => {
+                        prop_assert!(!trie.modify(key, |_| ()));
+                        trie.insert(key, value.clone());
+                        entries.insert(*key, value.clone());
+                    }
+                    None => {
+                        trie.remove(key);
+                        entries.remove(key);
+                    }
+                }
+                check(&trie, &entries, key)?;
+                check(&kept, &before, key)?;
+            }
         }
 
         #[test]
@@ -298,7 +393,7 @@ mod tests {
                 keys.iter().map(|(k, v)| (B256::from(*k), vec![*v; 1 + usize::from(*v) / 4])).collect();
             let mut order: Vec<_> = entries.iter().collect();
             order.sort_by_key(|(k, _)| keccak256([k.as_slice(), &seed.to_le_bytes()].concat()));
-            let mut trie = Trie::default();
+            let mut trie = Trie::<Vec<u8>>::default();
             order.iter().for_each(|(k, v)| trie.insert(k, (*v).clone()));
             prop_assert_eq!(trie.root(), oracle(&entries));
             order.iter().for_each(|(k, _)| trie.remove(k));

@@ -1,0 +1,84 @@
+//! The states of the newest blocks as tries: proofs are asked for the block that is certified, which is not the newest.
+//!
+//! Owns how many are kept. Must not know blocks. Invariant: heights are consecutive and the last is the newest executed one.
+
+use crate::{
+    ledger::{
+        commitment::{StateCommitment, StateTrie},
+        state::StateDelta,
+    },
+    types::Height,
+};
+use parking_lot::Mutex;
+use std::collections::VecDeque;
+
+/// States kept. Each costs what its block changed.
+const KEPT_STATES: usize = 64;
+
+/// The newest states, oldest first.
+pub(super) struct RecentStates {
+    states: Mutex<VecDeque<(Height, StateTrie)>>,
+}
+
+impl RecentStates {
+    /// Begins with the state of `height`.
+    pub fn new(height: Height, trie: StateTrie) -> Self {
+        Self { states: Mutex::new(VecDeque::from([(height, trie)])) }
+    }
+
+    /// The newest state with `delta` applied. It is kept once [`RecentStates::push`] is told.
+    pub fn after(&self, delta: &StateDelta) -> StateTrie {
+        let mut trie = self.newest().1;
+        trie.apply(delta);
+        trie
+    }
+
+    /// Keeps the state of the next block.
+    pub fn push(&self, height: Height, trie: StateTrie) {
+        let mut states = self.states.lock();
+        let newest = states.back().map(|(newest, _)| *newest);
+        assert_eq!(newest.map(|newest| newest + 1), Some(height), "states are kept block by block");
+        states.push_back((height, trie));
+        if states.len() > KEPT_STATES {
+            states.pop_front();
+        }
+    }
+
+    /// The state after `height`, if it is kept.
+    pub fn at(&self, height: Height) -> Option<StateTrie> {
+        self.states.lock().iter().rev().find(|(kept, _)| *kept == height).map(|(_, trie)| trie.clone())
+    }
+
+    fn newest(&self) -> (Height, StateTrie) {
+        self.states.lock().back().cloned().expect("there is always at least one state")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        ledger::state::{AccountDelta, AccountInfo},
+        types::{Address, U256},
+    };
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn keeps_the_newest_as_they_were() {
+        let recent = RecentStates::new(5, StateTrie::default());
+        let address = Address::repeat_byte(1);
+        let paid = |balance: u64| {
+            let info = AccountInfo { balance: U256::from(balance), ..AccountInfo::default() };
+            let account = AccountDelta { info: Some(info), ..AccountDelta::default() };
+            StateDelta { accounts: BTreeMap::from([(address, account)]), code: BTreeMap::new() }
+        };
+        let last = 5 + 2 * u64::try_from(KEPT_STATES).unwrap();
+        for height in 6..=last {
+            recent.push(height, recent.after(&paid(height)));
+        }
+        let balance = |height| recent.at(height).map(|trie| trie.account(&address).unwrap().info.balance);
+        assert_eq!(balance(last), Some(U256::from(last)));
+        assert_eq!(balance(last - 63), Some(U256::from(last - 63)));
+        assert_eq!((balance(last - 64), balance(last + 1)), (None, None));
+    }
+}
