@@ -4,6 +4,7 @@
 //! Invariants: a block is handed to [`Application::commit`] once per height, in order, with a certificate that verifies;
 //! a validator never signs two different votes for one height, round and step, restarts included.
 
+mod announced;
 mod app;
 mod codec;
 mod driver;
