@@ -9,6 +9,7 @@ use super::{
     app::{Application, Tip},
     codec::{Message, SYNC_MAX_BLOCKS, SYNC_MAX_BYTES, certificate_of, engine_certificate},
     hub::Hub,
+    offences::{conflicts_of, convicting},
     proposal_log::{ProposalLog, Stored},
     proposals::{Candidate, Proposals, parts_of},
     sync::{certifies, fetch_block},
@@ -16,9 +17,9 @@ use super::{
 use crate::{
     codec,
     consensus::{
-        BLOCK_MAX_TXS, Block, Conflict, Evidence, HeadedProposal, SignedProposal, SignedVote, check_round,
+        BLOCK_MAX_TXS, Block, Committee, check_round,
         context::{Account, BftContext, BlockHeight, Seats},
-        messages::{Proposal, ProposalPart, Vote},
+        messages::{Proposal, ProposalPart},
     },
     runtime::Bus,
     types::{BlockId, ChainId, Height, params::BLOCK_MAX_BYTES},
@@ -30,7 +31,7 @@ use arc_malachitebft_app_channel::{
         engine::host::{HeightParams, Next, SyncedValueOutcome},
         types::{
             LocallyProposedValue, MisbehaviorEvidence, ProposedValue,
-            core::{CommitCertificate, LinearTimeouts, Round, SignedMessage, Validity},
+            core::{CommitCertificate, LinearTimeouts, Round, Validity},
             sync::RawDecidedValue,
         },
     },
@@ -46,9 +47,6 @@ type EngineMsg = AppMsg<BftContext>;
 /// Pause between two rounds of asking the committee for a block that is decided but missing here.
 const REFETCH_PAUSE: Duration = Duration::from_secs(1);
 
-/// Pairs of conflicting messages of one validator and height that are kept: one convicts.
-const EVIDENCE_MAX_PAIRS: usize = 4;
-
 /// The driver's state. One task owns it.
 pub(super) struct Driver {
     pub app: Arc<dyn Application>,
@@ -63,6 +61,8 @@ pub(super) struct Driver {
     /// How the blocks the proposal log holds were proposed, until their height begins again.
     pub recovered: Vec<Proposal>,
     pub tip: Tip,
+    /// Who decided the tip.
+    pub deciders: Committee,
     /// Whether the tip came by sync: there is more where it came from, so that the next height begins at once.
     pub synced: bool,
     pub starting: Option<Start>,
@@ -326,7 +326,7 @@ impl Driver {
         let tip = self.app.commit(block, certificate).await.with_context(|| format!("commit of block {height}"))?;
         ensure!(tip.height == height, "the chain is at height {} after the commit of {height}", tip.height);
         self.hub.expect(&tip.upcoming);
-        self.tip = tip;
+        self.deciders = std::mem::replace(&mut self.tip, tip).committee;
         self.proposals.prune(self.next());
         Ok(())
     }
@@ -343,22 +343,16 @@ impl Driver {
         }
     }
 
+    /// Publishes each validator's offences at a height that is decided.
     fn report(&self, height: Height, found: &MisbehaviorEvidence<BftContext>) {
-        for (account, pairs) in found.proposals.iter() {
-            let conflict = |(a, b): &DoubleProposal| Conflict::Proposals(proposal_of(a), proposal_of(b));
-            self.publish(height, account, pairs.iter().map(conflict));
+        for (account, conflicts) in conflicts_of(found) {
+            let pairs = conflicts.len();
+            let evidence = convicting(self.chain_id, &self.deciders, &account, conflicts);
+            tracing::error!(height, %account, pairs, convicting = evidence.len(), "validator signed two messages for one round");
+            if !evidence.is_empty() {
+                self.bus.publish(Misbehaviour { height, account: account.0, evidence });
+            }
         }
-        for (account, pairs) in found.votes.iter() {
-            let conflict = |(a, b): &DoubleVote| Conflict::Votes(vote_of(a), vote_of(b));
-            self.publish(height, account, pairs.iter().map(conflict));
-        }
-    }
-
-    fn publish(&self, height: Height, account: &Account, conflicts: impl Iterator<Item = Conflict>) {
-        tracing::error!(height, %account, "validator signed two different messages for one round");
-        let encoded = |conflict| codec::encode(&Evidence { chain_id: self.chain_id, conflict }).into();
-        let evidence = conflicts.take(EVIDENCE_MAX_PAIRS).map(encoded).collect();
-        self.bus.publish(Misbehaviour { height, account: account.0, evidence });
     }
 
     async fn serve(&mut self, range: RangeInclusive<BlockHeight>) -> anyhow::Result<Vec<RawDecidedValue<BftContext>>> {
@@ -418,17 +412,6 @@ impl Driver {
             validity: Validity::Valid,
         })
     }
-}
-
-type DoubleProposal = (SignedMessage<BftContext, HeadedProposal>, SignedMessage<BftContext, HeadedProposal>);
-type DoubleVote = (SignedMessage<BftContext, Vote>, SignedMessage<BftContext, Vote>);
-
-fn proposal_of(signed: &SignedMessage<BftContext, HeadedProposal>) -> SignedProposal {
-    SignedProposal { proposal: signed.message.proposal.clone(), signature: signed.signature }
-}
-
-fn vote_of(signed: &SignedMessage<BftContext, Vote>) -> SignedVote {
-    SignedVote { vote: signed.message.clone(), signature: signed.signature }
 }
 
 /// Resolves when the height that waits may begin; never without one.

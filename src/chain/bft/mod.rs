@@ -11,6 +11,7 @@ mod driver;
 mod hub;
 mod links;
 mod network_actor;
+mod offences;
 mod outbox;
 mod pace;
 mod proposal_log;

@@ -88,14 +88,14 @@ impl BftConfig {
     }
 }
 
-/// A validator signed two different messages for one height, round and step.
+/// A validator signed two different messages for one height, round and step. Told once for a validator and height.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Misbehaviour {
     /// Where it did so.
     pub height: Height,
     /// Who.
     pub account: Address,
-    /// The conflicting messages, each pair an encoded [`Evidence`](crate::consensus::Evidence).
+    /// The conflicting messages, each pair an encoded [`Evidence`](crate::consensus::Evidence) that convicts.
     pub evidence: Vec<Bytes>,
 }
 
@@ -172,6 +172,7 @@ pub async fn start(
         log,
         proposals,
         recovered: recovered_as,
+        deciders: tip.committee.clone(),
         tip,
         synced: false,
         starting: None,
