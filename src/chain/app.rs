@@ -67,9 +67,13 @@ impl Application for LedgerApp {
         Ok(block)
     }
 
-    async fn validate(&self, block: &Block, round: u32, pol_round: Option<u32>) -> Result<(), String> {
-        let (block, now) = (block.clone(), self.chain.node().clock.unix_ms());
-        self.blocking(move |chain| validate(chain, &block, round, pol_round, now)).await.map_err(|e| e.to_string())
+    async fn validate(&self, block: &Block) -> Result<(), String> {
+        let block = block.clone();
+        self.blocking(move |chain| validate(chain, &block)).await.map_err(|e| e.to_string())
+    }
+
+    fn check_clock(&self, header: &Header) -> Result<(), String> {
+        checks::check_clock(header, self.chain.node().clock.unix_ms()).map_err(|e| e.to_string())
     }
 
     async fn commit(&self, block: Block, certificate: Certificate) -> anyhow::Result<Tip> {
@@ -122,13 +126,7 @@ pub fn build(chain: &FullChain, keys: &NodeKeys, height: Height, round: u32, now
 }
 
 /// Checks a proposed block against the newest one.
-pub fn validate(
-    chain: &FullChain,
-    block: &Block,
-    round: u32,
-    pol_round: Option<u32>,
-    now_ms: u64,
-) -> Result<(), BlockFault> {
+pub fn validate(chain: &FullChain, block: &Block) -> Result<(), BlockFault> {
     let (head, spec) = (chain.head(), chain.spec());
     let expected = Expected {
         chain_id: spec.chain_id,
@@ -140,10 +138,7 @@ pub fn validate(
         next_committee: &head.next_committee,
         seed: head.executed.beacon,
     };
-    checks::check_header(block, round, pol_round, &expected)?;
-    if pol_round.is_none() {
-        checks::check_clock(block, now_ms)?;
-    }
+    checks::check_header(block, &expected)?;
     let mut seen = HashSet::new();
     let mut limits = Vec::with_capacity(block.txs.len());
     for (index, verified) in chain.verify_all(&block.txs).into_iter().enumerate() {

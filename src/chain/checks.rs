@@ -1,11 +1,11 @@
 //! Whether a proposed block may be voted for: a function of the chain and the block.
 //!
-//! Owns the rules and their words. Must not know stores, tasks or the engine. Invariant: apart from [`FUTURE_MAX_MS`], which
-//! only delays a vote, every honest node gives the same answer.
+//! Owns the rules and their words. Must not know stores, tasks, the engine, nor in which round a block is proposed. Invariant:
+//! apart from [`check_clock`], which only delays a vote, every honest node gives the same answer.
 
 use super::committees::Seated;
 use crate::{
-    consensus::{BLOCK_MAX_TXS, Block, beacon, rotation},
+    consensus::{BLOCK_MAX_TXS, Block, Header, beacon, rotation},
     ledger::tx::TxError,
     types::{
         Address, B256, BlockId, ChainId, Height,
@@ -60,9 +60,6 @@ pub enum BlockFault {
     /// Too far ahead.
     #[error("block time {found} ms is more than {FUTURE_MAX_MS} ms ahead of this node's clock {now} ms")]
     TimeAhead { found: u64, now: u64 },
-    /// Its round lies after the round it is proposed in.
-    #[error("block was built for round {built} and proposed in round {round}")]
-    Round { built: u32, round: u32 },
     /// Not this member's turn.
     #[error("block of round {round} is by {found}, it is the turn of {expected}")]
     Proposer { round: u32, found: Address, expected: Address },
@@ -84,12 +81,7 @@ pub enum BlockFault {
 }
 
 /// Checks everything but the transactions' contents and the clock. Returns the beacon the block would bring.
-pub fn check_header(
-    block: &Block,
-    round: u32,
-    pol_round: Option<u32>,
-    expected: &Expected<'_>,
-) -> Result<B256, BlockFault> {
+pub fn check_header(block: &Block, expected: &Expected<'_>) -> Result<B256, BlockFault> {
     let header = &block.header;
     if header.chain_id != expected.chain_id {
         return Err(BlockFault::ChainId { found: header.chain_id, expected: expected.chain_id });
@@ -113,7 +105,7 @@ pub fn check_header(
     if header.time_ms <= expected.parent_time_ms {
         return Err(BlockFault::TimeNotAfter { found: header.time_ms, parent: expected.parent_time_ms });
     }
-    check_proposer(block, round, pol_round, expected)?;
+    check_proposer(block, expected)?;
     check_body(block)?;
     let committee = &expected.committee.committee;
     let member = committee.by_account(&header.proposer).ok_or(BlockFault::Beacon(header.proposer))?;
@@ -121,17 +113,9 @@ pub fn check_header(
         .map_err(|_| BlockFault::Beacon(header.proposer))
 }
 
-/// A block proposed again keeps the round it was built for, which is at most the round it was prevoted in.
-fn check_proposer(
-    block: &Block,
-    round: u32,
-    pol_round: Option<u32>,
-    expected: &Expected<'_>,
-) -> Result<(), BlockFault> {
+/// A block names the round it was built for and whose turn that is, and keeps both when it is proposed again.
+fn check_proposer(block: &Block, expected: &Expected<'_>) -> Result<(), BlockFault> {
     let built = block.header.round;
-    if built > pol_round.unwrap_or(round).min(round) {
-        return Err(BlockFault::Round { built, round });
-    }
     let turn = rotation::proposer(&expected.committee.committee, &expected.seed, expected.height, built);
     if block.header.proposer != turn {
         return Err(BlockFault::Proposer { round: built, found: block.header.proposer, expected: turn });
@@ -156,9 +140,9 @@ fn check_body(block: &Block) -> Result<(), BlockFault> {
 }
 
 /// Checks the clock. Only for a block nobody has voted for yet: two thirds of the committee outvote one clock.
-pub fn check_clock(block: &Block, now_ms: u64) -> Result<(), BlockFault> {
-    match block.header.time_ms > now_ms.saturating_add(FUTURE_MAX_MS) {
-        true => Err(BlockFault::TimeAhead { found: block.header.time_ms, now: now_ms }),
+pub fn check_clock(header: &Header, now_ms: u64) -> Result<(), BlockFault> {
+    match header.time_ms > now_ms.saturating_add(FUTURE_MAX_MS) {
+        true => Err(BlockFault::TimeAhead { found: header.time_ms, now: now_ms }),
         false => Ok(()),
     }
 }

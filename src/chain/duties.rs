@@ -6,7 +6,8 @@
 use super::{BlockFinalised, LocalChain, bft::Misbehaviour};
 use crate::{
     client::{ChainClient, ChainError, Signer, Wallet},
-    consensus::Calendar,
+    codec,
+    consensus::{Calendar, Evidence},
     crypto::NodeKeys,
     ledger::{
         abi::{IStaking, STAKING},
@@ -99,7 +100,7 @@ impl Duties {
     }
 
     async fn report(&self, fault: &Misbehaviour) -> Result<(), ChainError> {
-        let Some(evidence) = fault.evidence.first() else { return Ok(()) };
+        let Some(evidence) = fault.evidence.iter().find(|evidence| convicts(evidence, fault)) else { return Ok(()) };
         self.worker.busy(format!("evidence against {} at height {}", fault.account, fault.height));
         self.send(&IStaking::reportEvidenceCall { evidence: evidence.clone() }).await
     }
@@ -112,4 +113,10 @@ impl Duties {
     async fn send(&self, call: &impl SolCall) -> Result<(), ChainError> {
         self.wallet.send(STAKING, U256::ZERO, Bytes::from(call.abi_encode()), None).await.map(drop)
     }
+}
+
+/// Whether the chain would take `evidence` of `fault`: it refuses two messages that one validator may both sign.
+fn convicts(evidence: &Bytes, fault: &Misbehaviour) -> bool {
+    let offence = codec::decode::<Evidence>(evidence).ok().and_then(|evidence| evidence.offence().ok());
+    offence.is_some_and(|offence| (offence.account, offence.height) == (fault.account, fault.height))
 }

@@ -16,7 +16,7 @@ use super::{
     state_store::StateStore,
 };
 use crate::{
-    consensus::{Block, Certificate, beacon},
+    consensus::{Block, Certificate, beacon, check_round},
     kv::{Batch, Durability, Kv},
     ledger::{
         commitment::{StateCommitment, StateTrie},
@@ -177,12 +177,13 @@ impl FullChain {
         executed
     }
 
-    /// The last look before a block becomes history: its certificate names it and two thirds signed.
+    /// The last look before a block becomes history: its certificate names it, not before its round, and two thirds signed.
     fn check_certificate(&self, block: &Block, certificate: &Certificate) -> Result<(), StoreError> {
         let height = block.header.height;
         if certificate.block != block.id() || certificate.height != height {
             return Err(StoreError::ForeignCertificate { height, block: block.id(), names: certificate.block });
         }
+        check_round(&block.header, certificate.round)?;
         Ok(certificate.verify(self.spec.chain_id, &self.committee_at(height)?.committee)?)
     }
 

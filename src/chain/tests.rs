@@ -8,7 +8,7 @@ use super::{
     *,
 };
 use crate::{
-    consensus::{Block, Certificate, sign_bytes},
+    consensus::{Block, Certificate, ConsensusError, sign_bytes},
     crypto::{EcdsaKey, NodeKeys, SecretKey, native_address},
     kv::{Column, Kv, MemoryKv},
     ledger::{
@@ -92,7 +92,7 @@ impl Fixture {
     /// Decides and executes the next block.
     pub(super) fn seal(&self) -> Arc<Head> {
         let block = self.next();
-        validate(&self.chain, &block, 0, None, block.header.time_ms).unwrap();
+        validate(&self.chain, &block).unwrap();
         self.chain.commit(&block, &self.certificate(&block)).unwrap()
     }
 
@@ -243,6 +243,17 @@ fn commits_are_checked_and_repeatable() {
 }
 
 #[test]
+fn a_block_decided_before_its_round_is_refused() {
+    let chain = Fixture::new();
+    let mut later = chain.next();
+    later.header.round = 1;
+    let refused = chain.chain.commit(&later, &chain.certificate(&later));
+    let early = ConsensusError::DecidedBefore { height: 1, decided: 0, built: 1 };
+    assert!(matches!(&refused, Err(StoreError::Consensus(error)) if *error == early), "{refused:?}");
+    assert_eq!(chain.chain.blocks().decided_height().unwrap(), 0);
+}
+
+#[test]
 fn transactions_that_cannot_run_are_skipped_and_forgotten() {
     let chain = Fixture::new();
     let mut block = chain.next();
@@ -262,11 +273,10 @@ fn every_kind_of_bad_block_is_refused() {
     let chain = Fixture::new();
     chain.chain.admit(&chain.native(0, 1), true).unwrap();
     let good = chain.next();
-    let judge = |block: &Block, round, pol| validate(&chain.chain, block, round, pol, START_MS + 2_000);
-    assert_eq!(judge(&good, 0, None), Ok(()));
-    assert_eq!(judge(&good, 3, Some(1)), Ok(()), "a block proposed again keeps its round");
+    let judge = |block: &Block| validate(&chain.chain, block);
+    assert_eq!(judge(&good), Ok(()));
     type Change = fn(&mut Block);
-    let headers: [(Change, &str); 10] = [
+    let headers: [(Change, &str); 9] = [
         (|b| b.header.chain_id += 1, "block is for chain 11333, this is chain 11332"),
         (|b| b.header.height += 1, "block has height 2, expected 1"),
         (|b| b.header.parent.0[0] ^= 1, "block follows"),
@@ -274,23 +284,24 @@ fn every_kind_of_bad_block_is_refused() {
         (|b| b.header.committee[0] ^= 1, "block names another committee"),
         (|b| b.header.next_committee[0] ^= 1, "block names another next committee"),
         (|b| b.header.time_ms = START_MS, "is not after its parent's"),
-        (|b| b.header.round = 1, "block was built for round 1 and proposed in round 0"),
         (|b| b.header.proposer.0[0] ^= 1, "it is the turn of"),
         (|b| b.header.vrf.0[0] ^= 1, "beacon proof of"),
     ];
     for (change, words) in headers {
         let mut bad = good.clone();
         change(&mut bad);
-        let fault = judge(&bad, 0, None).unwrap_err().to_string();
+        let fault = judge(&bad).unwrap_err().to_string();
         assert!(fault.contains(words), "{fault}");
     }
     let mut ahead = good.clone();
     ahead.header.time_ms = START_MS + 60_000;
-    assert!(matches!(judge(&ahead, 0, None), Err(BlockFault::TimeAhead { .. })));
-    assert_eq!(judge(&ahead, 1, Some(0)), Ok(()), "two thirds outvote one clock");
+    assert_eq!(judge(&ahead), Ok(()), "two thirds outvote one clock");
+    let app = LedgerApp::new(chain.chain.clone(), chain.keys.clone());
+    assert!(app.check_clock(&ahead.header).unwrap_err().contains("ms ahead of this node's clock"));
+    assert_eq!(app.check_clock(&good.header), Ok(()));
     let mut body = good.clone();
     body.txs.push(vec![1]);
-    assert_eq!(judge(&body, 0, None), Err(BlockFault::Body));
+    assert_eq!(judge(&body), Err(BlockFault::Body));
 }
 
 #[test]
@@ -301,7 +312,7 @@ fn every_kind_of_bad_body_is_refused() {
         let mut bad = good.clone();
         bad.header.body = Block::body_hash(&txs);
         bad.txs = txs;
-        validate(&chain.chain, &bad, 0, None, START_MS + 2_000).map_err(|fault| fault.to_string())
+        validate(&chain.chain, &bad).map_err(|fault| fault.to_string())
     };
     let refused = |txs, words: &str| {
         let fault = judge(txs).unwrap_err();
@@ -366,9 +377,9 @@ async fn the_application_drives_the_chain() {
     assert!(began.elapsed() < Duration::from_millis(chain.chain.spec().params.idle_block_interval_ms));
     let block = app.propose(1, 0).await.unwrap();
     assert_eq!(block.txs.len(), 1);
-    app.validate(&block, 0, None).await.unwrap();
+    app.validate(&block).await.unwrap();
     assert!(app.propose(3, 0).await.is_err());
-    assert!(app.validate(&block, 0, None).await.is_ok());
+    assert!(app.validate(&block).await.is_ok());
     let next = app.commit(block.clone(), chain.certificate(&block)).await.unwrap();
     assert_eq!(next.height, 1);
     assert_ne!(next.seed, tip.seed);
@@ -377,5 +388,5 @@ async fn the_application_drives_the_chain() {
     assert_eq!((stored.id(), certificate.block), (block.id(), block.id()));
     assert!(app.decided(2).await.unwrap().is_none());
     app.wait_to_start(1).await;
-    assert!(app.validate(&block, 0, None).await.unwrap_err().contains("block has height 1, expected 2"));
+    assert!(app.validate(&block).await.unwrap_err().contains("block has height 1, expected 2"));
 }

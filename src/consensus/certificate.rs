@@ -1,7 +1,7 @@
 //! Proof that a committee decided a block: the precommits of more than two thirds of its power.
 
 use super::{
-    COMMITTEE_MAX_MEMBERS, Committee, ConsensusError, sign_bytes,
+    COMMITTEE_MAX_MEMBERS, Committee, ConsensusError, Header, sign_bytes,
     wire::{get_signatures, put_signatures},
 };
 use crate::{
@@ -28,6 +28,15 @@ impl Wire for Certificate {
     const NAME: &'static str = "certificate";
     const VERSION: u8 = 1;
     const MAX_BYTES: usize = 64 + COMMITTEE_MAX_MEMBERS * (20 + 64);
+}
+
+/// Checks that a block was decided no earlier than in the round it was built for.
+pub fn check_round(header: &Header, decided: u32) -> Result<(), ConsensusError> {
+    let Header { height, round: built, .. } = *header;
+    if decided < built {
+        return Err(ConsensusError::DecidedBefore { height, decided, built });
+    }
+    Ok(())
 }
 
 impl Certificate {

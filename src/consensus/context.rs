@@ -4,7 +4,7 @@
 //! Invariant: the proposer of a height and round is a pure function of the seats, because they carry the height's seed.
 
 use super::{
-    Committee, ValidatorInfo,
+    Committee, HeadedProposal, Header, ValidatorInfo,
     messages::{Proposal, ProposalPart, Vote, VoteKind},
     rotation,
 };
@@ -25,11 +25,11 @@ impl engine::Context for BftContext {
     type Address = Account;
     type Height = BlockHeight;
     type ProposalPart = ProposalPart;
-    type Proposal = Proposal;
+    type Proposal = HeadedProposal;
     type Validator = Seat;
     type ValidatorSet = Seats;
     type Timeouts = LinearTimeouts;
-    type Value = BlockId;
+    type Value = Header;
     type Vote = Vote;
     type Extension = ();
     type SigningScheme = Ed25519;
@@ -44,11 +44,12 @@ impl engine::Context for BftContext {
         &self,
         height: BlockHeight,
         round: Round,
-        block: BlockId,
+        header: Header,
         pol_round: Round,
         proposer: Account,
-    ) -> Proposal {
-        Proposal { height: height.0, round: defined(round), pol_round: pol_round.as_u32(), block, proposer }
+    ) -> HeadedProposal {
+        let (round, pol_round, block) = (defined(round), pol_round.as_u32(), header.id());
+        HeadedProposal { proposal: Proposal { height: height.0, round, pol_round, block, proposer }, header }
     }
 
     fn new_prevote(&self, height: BlockHeight, round: Round, block: NilOrVal<BlockId>, voter: Account) -> Vote {
@@ -113,15 +114,6 @@ impl BorshSerialize for Account {
 impl BorshDeserialize for Account {
     fn deserialize_reader<R: borsh::io::Read>(reader: &mut R) -> borsh::io::Result<Self> {
         super::wire::get_address(reader).map(Self)
-    }
-}
-
-/// The engine agrees on ids; the blocks travel as proposal parts.
-impl engine::Value for BlockId {
-    type Id = BlockId;
-
-    fn id(&self) -> BlockId {
-        *self
     }
 }
 

@@ -35,6 +35,9 @@ pub enum ConsensusError {
     /// Not more than two thirds.
     #[error("certificate of height {height} carries power {signed} of {total}, more than two thirds are needed")]
     NoQuorum { height: Height, signed: u64, total: u64 },
+    /// An honest member votes for a block in its own round at the earliest.
+    #[error("certificate of height {height} is of round {decided}, its block was built for round {built}")]
+    DecidedBefore { height: Height, decided: u32, built: u32 },
     /// A key that is registered without holding it.
     #[error("account {account} does not prove that it holds its {key} key")]
     NotPossessed { account: Address, key: &'static str },

@@ -7,7 +7,7 @@ use crate::{
     types::{Address, B256, BlockId},
 };
 
-fn header() -> Header {
+pub(super) fn header() -> Header {
     Header {
         chain_id: 11_332,
         height: 7,

@@ -16,7 +16,7 @@ pub const HEADER_MAX_BYTES: usize = 512;
 pub const BLOCK_MAX_TXS: usize = 8_192;
 
 /// The header of a block. Its digest is what validators vote for.
-#[derive(Debug, Clone, PartialEq, Eq, borsh::BorshSerialize, borsh::BorshDeserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, borsh::BorshSerialize, borsh::BorshDeserialize)]
 pub struct Header {
     /// The chain this block belongs to.
     pub chain_id: ChainId,

@@ -118,43 +118,12 @@ impl Proposal {
     }
 }
 
-impl engine::Proposal<BftContext> for Proposal {
-    fn height(&self) -> BlockHeight {
-        BlockHeight(self.height)
-    }
-
-    fn round(&self) -> Round {
-        Round::new(self.round)
-    }
-
-    fn value(&self) -> &BlockId {
-        &self.block
-    }
-
-    fn take_value(self) -> BlockId {
-        self.block
-    }
-
-    fn pol_round(&self) -> Round {
-        Round::from(self.pol_round)
-    }
-
-    fn validator_address(&self) -> &Account {
-        &self.proposer
-    }
-}
-
-/// A piece of an encoded block on its way to the other validators.
+/// A piece of an encoded block on its way to the other validators. It names the block and nothing else: in which round and by
+/// whom a block is proposed is what a signed [`Proposal`] says.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct ProposalPart {
     /// Height proposed for.
     pub height: Height,
-    /// Round it is proposed in now.
-    pub round: u32,
-    /// Earlier round in which two thirds prevoted for it.
-    pub pol_round: Option<u32>,
-    /// Who proposes it now.
-    pub proposer: Account,
     /// The block.
     pub block: BlockId,
     /// Position of this part.

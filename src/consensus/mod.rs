@@ -18,12 +18,13 @@ mod golden;
 mod header;
 pub mod messages;
 mod possession;
+mod proposal;
 pub mod rotation;
 pub mod sign_bytes;
 pub mod slashing;
 mod wire;
 
-pub use certificate::Certificate;
+pub use certificate::{Certificate, check_round};
 #[cfg(test)]
 pub(crate) use committee::tests::committee_of;
 pub use committee::{COMMITTEE_MAX_MEMBERS, Committee, ValidatorInfo};
@@ -34,3 +35,4 @@ pub(crate) use evidence::tests::double_vote;
 pub use evidence::{Conflict, EVIDENCE_MAX_BYTES, Evidence, EvidenceError, Offence, SignedProposal, SignedVote};
 pub use header::{BLOCK_MAX_TXS, Block, HEADER_MAX_BYTES, Header};
 pub use possession::{Possession, ValidatorKeys, prove as prove_possession};
+pub use proposal::{HeadedProposal, ProposalFault};

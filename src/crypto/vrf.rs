@@ -20,7 +20,7 @@ pub struct VrfSecretKey(vrf_r255::SecretKey);
 pub struct VrfPublicKey(pub [u8; 32]);
 
 /// A proof; its 64-byte output is obtained by verifying it.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, borsh::BorshSerialize, borsh::BorshDeserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, borsh::BorshSerialize, borsh::BorshDeserialize)]
 pub struct VrfProof(pub [u8; VRF_PROOF_BYTES]);
 
 impl VrfSecretKey {

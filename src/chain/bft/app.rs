@@ -1,7 +1,7 @@
 //! What the driver asks of the chain it orders blocks for.
 
 use crate::{
-    consensus::{Block, Certificate, Committee},
+    consensus::{Block, Certificate, Committee, Header},
     types::{B256, Height},
 };
 use async_trait::async_trait;
@@ -32,10 +32,13 @@ pub trait Application: Send + Sync + 'static {
     /// Builds a block for `height`, to be proposed by this node in `round`.
     async fn propose(&self, height: Height, round: u32) -> anyhow::Result<Block>;
 
-    /// Checks a block proposed in `round`: parent, executed parent, body, beacon proof, proposer of `header.round` ≤ `round`,
-    /// time, sizes, and that transactions decode. `pol_round` is the round in which two thirds prevoted for it earlier.
-    /// Must be a function of the chain and the block alone: nodes that disagree here cannot decide.
-    async fn validate(&self, block: &Block, round: u32, pol_round: Option<u32>) -> Result<(), String>;
+    /// Checks a block: parent, executed parent, body, beacon proof, that `header.round` is its proposer's turn, time after its
+    /// parent's, sizes, and that transactions decode. Must be a function of the chain and the block alone: nodes that disagree
+    /// here cannot decide. In which rounds the block may be proposed is `HeadedProposal::check`'s business.
+    async fn validate(&self, block: &Block) -> Result<(), String>;
+
+    /// Checks that a block nobody has voted for yet is not too far ahead of this node's clock.
+    fn check_clock(&self, header: &Header) -> Result<(), String>;
 
     /// Stores and executes a decided block. Both are durable when it returns. An error stops the node.
     async fn commit(&self, block: Block, certificate: Certificate) -> anyhow::Result<Tip>;

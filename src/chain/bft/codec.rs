@@ -5,9 +5,9 @@
 use crate::{
     codec::{self, CodecError, Wire},
     consensus::{
-        Block, COMMITTEE_MAX_MEMBERS, Certificate,
+        Block, COMMITTEE_MAX_MEMBERS, Certificate, HEADER_MAX_BYTES, HeadedProposal, Header,
         context::{Account, BftContext, BlockHeight},
-        messages::{PART_MAX_BYTES, Proposal, ProposalPart, Vote, VoteKind},
+        messages::{PART_MAX_BYTES, ProposalPart, Vote, VoteKind},
     },
     crypto::Signature,
     network::FRAME_MAX_BYTES,
@@ -36,7 +36,7 @@ pub(super) const SYNC_MAX_BYTES: usize = 7 << 20;
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub(super) enum Message {
     Vote(Vote, Signature),
-    Proposal(Proposal, Signature),
+    Proposal(HeadedProposal, Signature),
     Part(ProposalPart),
     Polka(Polka),
     Round(RoundProof),
@@ -84,7 +84,7 @@ pub(super) struct Progress {
 
 impl Wire for Message {
     const NAME: &'static str = "consensus message";
-    const VERSION: u8 = 1;
+    const VERSION: u8 = 2;
     const MAX_BYTES: usize = PART_MAX_BYTES + 1024;
 }
 
@@ -102,7 +102,7 @@ impl Message {
     pub fn height(&self) -> Height {
         match self {
             Message::Vote(vote, _) => vote.height,
-            Message::Proposal(proposal, _) => proposal.height,
+            Message::Proposal(proposal, _) => proposal.proposal.height,
             Message::Part(part) => part.height,
             Message::Polka(polka) => polka.height,
             Message::Round(proof) => proof.height,
@@ -256,14 +256,14 @@ struct WalValue {
     round: Option<u32>,
     valid_round: Option<u32>,
     proposer: Account,
-    block: BlockId,
+    header: Header,
     valid: bool,
 }
 
 impl Wire for WalValue {
     const NAME: &'static str = "proposed value";
-    const VERSION: u8 = 1;
-    const MAX_BYTES: usize = 128;
+    const VERSION: u8 = 2;
+    const MAX_BYTES: usize = HEADER_MAX_BYTES + 64;
 }
 
 /// Encodes for the engine's log and its sync actor.
@@ -317,7 +317,7 @@ impl Codec<ProposedValue<BftContext>> for EngineCodec {
             round: value.round.into(),
             valid_round: value.valid_round.into(),
             proposer: value.proposer,
-            value: value.block,
+            value: value.header,
             validity: Validity::from_bool(value.valid),
         })
     }
@@ -328,7 +328,7 @@ impl Codec<ProposedValue<BftContext>> for EngineCodec {
             round: value.round.as_u32(),
             valid_round: value.valid_round.as_u32(),
             proposer: value.proposer,
-            block: value.value,
+            header: value.value.clone(),
             valid: value.validity.is_valid(),
         };
         Ok(codec::encode(&value).into())
@@ -405,7 +405,7 @@ impl HasEncodedLen<Response<BftContext>> for EngineCodec {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{codec::golden, types::Address};
+    use crate::{chain::bft::proposal_log::Stored, codec::golden, consensus::messages::Proposal, types::Address};
     use proptest::prelude::*;
 
     fn account(byte: u8) -> Account {
@@ -431,9 +431,7 @@ mod tests {
         round_trip(SignedConsensusMsg::Vote(SignedMessage::new(vote.clone(), signature(2))));
         let nil = Vote { kind: VoteKind::Prevote, block: NilOrVal::Nil, ..vote };
         round_trip(SignedConsensusMsg::Vote(SignedMessage::new(nil, signature(2))));
-        let proposal =
-            Proposal { height: 4, round: 2, pol_round: Some(1), block: BlockId([7; 32]), proposer: account(1) };
-        round_trip(SignedConsensusMsg::Proposal(SignedMessage::new(proposal, signature(3))));
+        round_trip(SignedConsensusMsg::Proposal(SignedMessage::new(proposal(2, Some(1)), signature(3))));
         round_trip(PolkaCertificate::<BftContext> {
             height: BlockHeight(3),
             round: Round::new(1),
@@ -445,7 +443,7 @@ mod tests {
             round: Round::new(1),
             valid_round: Round::Nil,
             proposer: account(4),
-            value: BlockId([1; 32]),
+            value: header(),
             validity: Validity::Invalid,
         });
         round_trip(Status::<BftContext> {
@@ -467,17 +465,18 @@ mod tests {
         round_trip(response);
     }
 
+    fn header() -> Header {
+        Stored::sample(4, 2, vec![]).block.header
+    }
+
+    fn proposal(round: u32, pol_round: Option<u32>) -> HeadedProposal {
+        let header = header();
+        let proposal = Proposal { height: 4, round, pol_round, block: header.id(), proposer: account(1) };
+        HeadedProposal { proposal, header }
+    }
+
     fn part(bytes: Vec<u8>) -> ProposalPart {
-        ProposalPart {
-            height: 7,
-            round: 3,
-            pol_round: Some(1),
-            proposer: account(1),
-            block: BlockId([2; 32]),
-            index: 0,
-            count: 1,
-            bytes: bytes.into(),
-        }
+        ProposalPart { height: 7, block: BlockId([2; 32]), index: 0, count: 1, bytes: bytes.into() }
     }
 
     #[test]
@@ -492,19 +491,18 @@ mod tests {
             signatures: vec![(account(1).0, signature(1))],
         };
         golden::check(&SyncResponse { start: 3, blocks: vec![SyncBlock { block: vec![1, 2], certificate }] });
-        let (proposer, block) = (account(4), BlockId([1; 32]));
-        golden::check(&WalValue { height: 3, round: Some(1), valid_round: None, proposer, block, valid: true });
+        let (proposer, header) = (account(4), header());
+        golden::check(&WalValue { height: 3, round: Some(1), valid_round: None, proposer, header, valid: true });
     }
 
     #[test]
     fn kinds_of_messages_keep_their_numbers() {
         let vote = Vote { kind: VoteKind::Prevote, height: 4, round: 2, block: NilOrVal::Nil, voter: account(1) };
-        let proposal = Proposal { height: 4, round: 2, pol_round: None, block: BlockId([7; 32]), proposer: account(1) };
         let polka = Polka { height: 1, round: 0, block: BlockId([7; 32]), signatures: vec![] };
         let proof = RoundProof { height: 1, round: 0, precommits: true, votes: vec![] };
         let messages = [
             Message::Vote(vote, signature(1)),
-            Message::Proposal(proposal, signature(1)),
+            Message::Proposal(proposal(2, None), signature(1)),
             Message::Part(part(vec![])),
             Message::Polka(polka),
             Message::Round(proof),
@@ -512,7 +510,7 @@ mod tests {
         ];
         for (number, message) in (0u8..).zip(messages) {
             let bytes = message.encode();
-            assert_eq!(bytes[..2], [1, number]);
+            assert_eq!(bytes[..2], [2, number]);
             assert_eq!(codec::decode(&bytes), Ok(message));
         }
     }
@@ -539,7 +537,7 @@ mod tests {
     #[test]
     fn the_largest_part_fits() {
         let mut part = part(vec![1; PART_MAX_BYTES]);
-        (part.height, part.round, part.pol_round) = (u64::MAX, u32::MAX, Some(u32::MAX));
+        part.height = u64::MAX;
         let message = Message::Part(part);
         assert_eq!(codec::decode::<Message>(&message.encode()), Ok(message));
     }

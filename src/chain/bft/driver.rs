@@ -9,6 +9,7 @@ use super::{
     app::{Application, Tip},
     codec::{Message, SYNC_MAX_BLOCKS, SYNC_MAX_BYTES, certificate_of, engine_certificate},
     hub::Hub,
+    offences::{conflicts_of, convicting},
     proposal_log::{ProposalLog, Stored},
     proposals::{Candidate, Proposals, parts_of},
     sync::{certifies, fetch_block},
@@ -16,9 +17,9 @@ use super::{
 use crate::{
     codec,
     consensus::{
-        BLOCK_MAX_TXS, Block, Conflict, Evidence, SignedProposal, SignedVote,
+        BLOCK_MAX_TXS, Block, Committee, check_round,
         context::{Account, BftContext, BlockHeight, Seats},
-        messages::{Proposal, ProposalPart, Vote},
+        messages::{Proposal, ProposalPart},
     },
     runtime::Bus,
     types::{BlockId, ChainId, Height, params::BLOCK_MAX_BYTES},
@@ -30,7 +31,7 @@ use arc_malachitebft_app_channel::{
         engine::host::{HeightParams, Next, SyncedValueOutcome},
         types::{
             LocallyProposedValue, MisbehaviorEvidence, ProposedValue,
-            core::{CommitCertificate, LinearTimeouts, Round, SignedMessage, Validity},
+            core::{CommitCertificate, LinearTimeouts, Round, Validity},
             sync::RawDecidedValue,
         },
     },
@@ -46,9 +47,6 @@ type EngineMsg = AppMsg<BftContext>;
 /// Pause between two rounds of asking the committee for a block that is decided but missing here.
 const REFETCH_PAUSE: Duration = Duration::from_secs(1);
 
-/// Pairs of conflicting messages of one validator and height that are kept: one convicts.
-const EVIDENCE_MAX_PAIRS: usize = 4;
-
 /// The driver's state. One task owns it.
 pub(super) struct Driver {
     pub app: Arc<dyn Application>,
@@ -60,7 +58,11 @@ pub(super) struct Driver {
     pub quorum_wait: Duration,
     pub log: ProposalLog,
     pub proposals: Proposals,
+    /// How the blocks the proposal log holds were proposed, until their height begins again.
+    pub recovered: Vec<Proposal>,
     pub tip: Tip,
+    /// Who decided the tip.
+    pub deciders: Committee,
     /// Whether the tip came by sync: there is more where it came from, so that the next height begins at once.
     pub synced: bool,
     pub starting: Option<Start>,
@@ -116,12 +118,13 @@ impl Driver {
                 }
             }
             AppMsg::ReceivedProposalPart { from, part, reply, .. } => {
-                let part = part.content.into_data().map(|part| (from, part));
-                drop(reply.send(self.received_part(part).await?));
+                let value = match part.content.into_data() {
+                    Some(part) => self.received_part(from, &part).await?,
+                    None => self.received_announcement().await?,
+                };
+                drop(reply.send(value));
             }
-            AppMsg::RestreamProposal { height, round, valid_round, address, value_id } => {
-                self.restream(height.0, round, valid_round, address, &value_id);
-            }
+            AppMsg::RestreamProposal { height, value_id, .. } => self.restream(height.0, &value_id),
             AppMsg::Decided { certificate, reply, .. } => {
                 self.decided(certificate).await?;
                 let _ = reply.send(());
@@ -179,14 +182,14 @@ impl Driver {
         }
     }
 
-    /// Blocks that arrived before their height, or survived a restart, are judged when the height begins.
+    /// Blocks that survived a restart are judged when their height begins: their proposals were verified before they were kept.
     async fn started_round(&mut self, height: Height, round: Round) -> anyhow::Result<Vec<ProposedValue<BftContext>>> {
         if height != self.next() || round != Round::ZERO {
             return Ok(Vec::new());
         }
         let mut values = Vec::new();
-        for candidate in self.proposals.unjudged(height) {
-            values.push(self.judge(candidate).await?);
+        for proposal in std::mem::take(&mut self.recovered) {
+            values.extend(self.offer(&proposal).await?);
         }
         Ok(values)
     }
@@ -201,11 +204,10 @@ impl Driver {
         if height != self.next() {
             return Ok(None);
         }
-        let value = |id| Some(LocallyProposedValue::new(BlockHeight(height), round, id));
+        let value = |header| Some(LocallyProposedValue::new(BlockHeight(height), round, header));
         if let Some(known) = self.proposals.built_by(height, number, &self.me) {
-            let (block, id) = (known.block.clone(), known.block.id());
-            self.stream(&Stored { round: number, pol_round: None, proposer: self.me, block: (*block).clone() });
-            return Ok(value(id));
+            self.stream(&known.block);
+            return Ok(value(known.block.header.clone()));
         }
         let block = match self.app.propose(height, number).await.and_then(|block| self.check_own(block, height, number))
         {
@@ -215,14 +217,12 @@ impl Driver {
                 return Ok(None);
             }
         };
-        let id = block.id();
+        self.stream(&block);
         let stored = Stored { round: number, pol_round: None, proposer: self.me, block };
-        self.stream(&stored);
         self.log.append(&stored).await.context("proposal log")?;
-        let mut candidate = Candidate::own(stored);
-        candidate.valid = true;
-        self.proposals.insert(candidate);
-        Ok(value(id))
+        let header = stored.block.header.clone();
+        self.proposals.insert(Candidate::valid(stored.block));
+        Ok(value(header))
     }
 
     fn check_own(&self, block: Block, height: Height, round: u32) -> anyhow::Result<Block> {
@@ -236,21 +236,23 @@ impl Driver {
         Ok(block)
     }
 
-    fn stream(&self, stored: &Stored) {
-        for part in parts_of(stored, codec::encode(&stored.block).into()) {
+    fn stream(&self, block: &Block) {
+        for part in parts_of(block) {
             self.hub.say(&Message::Part(part));
         }
     }
 
     async fn received_part(
         &mut self,
-        part: Option<(arc_malachitebft_sync::PeerId, ProposalPart)>,
+        from: arc_malachitebft_sync::PeerId,
+        part: &ProposalPart,
     ) -> anyhow::Result<Option<ProposedValue<BftContext>>> {
-        let Some((from, part)) = part else { return Ok(None) };
-        let next = self.next();
-        match self.proposals.add_part(from, part, next) {
-            Ok(Some(candidate)) if candidate.block.header.height == next => self.judge(candidate).await.map(Some),
-            Ok(_) => Ok(None),
+        match self.proposals.add_part(from, part, self.next()) {
+            Ok(true) => match self.hub.announced.latest(part.height, &part.block) {
+                Some(proposal) => self.offer(&proposal).await,
+                None => Ok(None),
+            },
+            Ok(false) => Ok(None),
             Err(error) => {
                 tracing::warn!(%from, %error, "proposal part refused");
                 Ok(None)
@@ -258,40 +260,59 @@ impl Driver {
         }
     }
 
-    /// Asks the application about a block of the next height and keeps it if it is valid, on disk too.
-    async fn judge(&mut self, candidate: Candidate) -> anyhow::Result<ProposedValue<BftContext>> {
-        let Candidate { round, pol_round, proposer, block, valid: known, .. } = candidate;
-        let (id, height) = (block.id(), block.header.height);
-        let mut valid = known;
-        if !known {
-            let stored = Stored { round, pol_round, proposer, block: (*block).clone() };
-            let (verdict, written) =
-                tokio::join!(self.app.validate(&block, round, pol_round), self.log.append(&stored));
-            written.context("proposal log")?;
-            if let Err(reason) = &verdict {
-                tracing::warn!(height, round, %id, %proposer, %reason, "proposal refused");
+    /// The engine has verified a proposal, whose block may be here already.
+    async fn received_announcement(&mut self) -> anyhow::Result<Option<ProposedValue<BftContext>>> {
+        // There is an announcement for each, so that those behind the first block found are not forgotten.
+        while let Some(proposal) = self.hub.announced.next() {
+            if let Some(value) = self.offer(&proposal).await? {
+                return Ok(Some(value));
             }
-            valid = verdict.is_ok();
-            self.proposals.judge(height, &id, valid);
         }
-        Ok(ProposedValue {
-            height: BlockHeight(height),
-            round: Round::new(round),
-            valid_round: Round::from(pol_round),
-            proposer,
-            value: id,
-            validity: Validity::from_bool(valid),
-        })
+        Ok(None)
     }
 
-    fn restream(&self, height: Height, round: Round, valid_round: Round, proposer: Account, id: &BlockId) {
-        let Some(candidate) = self.proposals.get(height, id) else {
-            tracing::warn!(height, %id, "asked to repeat a block that is not here");
-            return;
+    /// The verdict on the block of a verified proposal, if the block is here. Given for each proposal of it, because the engine
+    /// may have had no place for the value in the round before.
+    async fn offer(&mut self, proposal: &Proposal) -> anyhow::Result<Option<ProposedValue<BftContext>>> {
+        if proposal.height != self.next() {
+            return Ok(None);
+        }
+        let Some(candidate) = self.proposals.get(proposal.height, &proposal.block).cloned() else { return Ok(None) };
+        let valid = candidate.valid || self.judge(proposal, &candidate).await?;
+        Ok(Some(ProposedValue {
+            height: BlockHeight(proposal.height),
+            round: Round::new(proposal.round),
+            valid_round: Round::from(proposal.pol_round),
+            proposer: proposal.proposer,
+            value: candidate.block.header.clone(),
+            validity: Validity::from_bool(valid),
+        }))
+    }
+
+    /// Asks the application about a block of the next height and keeps it if it is valid, on disk too.
+    async fn judge(&mut self, proposal: &Proposal, candidate: &Candidate) -> anyhow::Result<bool> {
+        let Proposal { height, round, pol_round, block: id, proposer } = proposal.clone();
+        let block = &candidate.block;
+        let keep = async {
+            match candidate.logged {
+                true => Ok(()),
+                false => self.log.append(&Stored { round, pol_round, proposer, block: (**block).clone() }).await,
+            }
         };
-        let block = (*candidate.block).clone();
-        let round = round.as_u32().unwrap_or_default();
-        self.stream(&Stored { round, pol_round: valid_round.as_u32(), proposer, block });
+        let (verdict, kept) = tokio::join!(self.app.validate(block), keep);
+        kept.context("proposal log")?;
+        if let Err(reason) = &verdict {
+            tracing::warn!(height, round, %id, %proposer, %reason, "proposal refused");
+        }
+        self.proposals.judge(height, &id, verdict.is_ok());
+        Ok(verdict.is_ok())
+    }
+
+    fn restream(&self, height: Height, id: &BlockId) {
+        match self.proposals.get(height, id) {
+            Some(candidate) => self.stream(&candidate.block),
+            None => tracing::warn!(height, %id, "asked to repeat a block that is not here"),
+        }
     }
 
     async fn decided(&mut self, certificate: CommitCertificate<BftContext>) -> anyhow::Result<()> {
@@ -305,7 +326,7 @@ impl Driver {
         let tip = self.app.commit(block, certificate).await.with_context(|| format!("commit of block {height}"))?;
         ensure!(tip.height == height, "the chain is at height {} after the commit of {height}", tip.height);
         self.hub.expect(&tip.upcoming);
-        self.tip = tip;
+        self.deciders = std::mem::replace(&mut self.tip, tip).committee;
         self.proposals.prune(self.next());
         Ok(())
     }
@@ -322,22 +343,16 @@ impl Driver {
         }
     }
 
+    /// Publishes each validator's offences at a height that is decided.
     fn report(&self, height: Height, found: &MisbehaviorEvidence<BftContext>) {
-        for (account, pairs) in found.proposals.iter() {
-            let conflict = |(a, b): &DoubleProposal| Conflict::Proposals(proposal_of(a), proposal_of(b));
-            self.publish(height, account, pairs.iter().map(conflict));
+        for (account, conflicts) in conflicts_of(found) {
+            let pairs = conflicts.len();
+            let evidence = convicting(self.chain_id, &self.deciders, &account, conflicts);
+            tracing::error!(height, %account, pairs, convicting = evidence.len(), "validator signed two messages for one round");
+            if !evidence.is_empty() {
+                self.bus.publish(Misbehaviour { height, account: account.0, evidence });
+            }
         }
-        for (account, pairs) in found.votes.iter() {
-            let conflict = |(a, b): &DoubleVote| Conflict::Votes(vote_of(a), vote_of(b));
-            self.publish(height, account, pairs.iter().map(conflict));
-        }
-    }
-
-    fn publish(&self, height: Height, account: &Account, conflicts: impl Iterator<Item = Conflict>) {
-        tracing::error!(height, %account, "validator signed two different messages for one round");
-        let encoded = |conflict| codec::encode(&Evidence { chain_id: self.chain_id, conflict }).into();
-        let evidence = conflicts.take(EVIDENCE_MAX_PAIRS).map(encoded).collect();
-        self.bus.publish(Misbehaviour { height, account: account.0, evidence });
     }
 
     async fn serve(&mut self, range: RangeInclusive<BlockHeight>) -> anyhow::Result<Vec<RawDecidedValue<BftContext>>> {
@@ -381,31 +396,22 @@ impl Driver {
             tracing::warn!(height, %reason, "synced block refused");
             return SyncedValueOutcome::PeerFault;
         }
-        let number = round.as_u32().unwrap_or_default();
-        let mut candidate = Candidate::own(Stored { round: number, pol_round: None, proposer, block });
-        candidate.valid = true;
-        self.proposals.insert(candidate);
+        let (decided, header) = (round.as_u32().unwrap_or_default(), block.header.clone());
+        if let Err(error) = check_round(&header, decided) {
+            tracing::warn!(height, %error, "synced block refused");
+            return SyncedValueOutcome::PeerFault;
+        }
+        self.proposals.insert(Candidate::valid(block));
         self.synced = true;
         SyncedValueOutcome::Verdict(ProposedValue {
             height: BlockHeight(height),
             round,
             valid_round: Round::Nil,
             proposer,
-            value: id,
+            value: header,
             validity: Validity::Valid,
         })
     }
-}
-
-type DoubleProposal = (SignedMessage<BftContext, Proposal>, SignedMessage<BftContext, Proposal>);
-type DoubleVote = (SignedMessage<BftContext, Vote>, SignedMessage<BftContext, Vote>);
-
-fn proposal_of(signed: &SignedMessage<BftContext, Proposal>) -> SignedProposal {
-    SignedProposal { proposal: signed.message.clone(), signature: signed.signature }
-}
-
-fn vote_of(signed: &SignedMessage<BftContext, Vote>) -> SignedVote {
-    SignedVote { vote: signed.message.clone(), signature: signed.signature }
 }
 
 /// Resolves when the height that waits may begin; never without one.

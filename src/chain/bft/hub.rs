@@ -6,6 +6,8 @@
 //! they are; what is handed to the engine is decoded and about a height near the current one.
 
 use super::{
+    announced::Announced,
+    app::Application,
     codec::{Message, Progress},
     outbox::Outbox,
     pace::Pace,
@@ -13,13 +15,13 @@ use super::{
 };
 use crate::{
     consensus::{
-        Committee,
+        Committee, HeadedProposal,
         context::{BftContext, BlockHeight, Seats},
-        messages::ProposalPart,
+        messages::{Proposal, ProposalPart},
     },
     network::{Network, Protocol, Topic, peer_id_of},
     runtime::Tasks,
-    types::Height,
+    types::{BlockId, Height},
 };
 use arc_malachitebft_app_channel::app::{
     engine::network::{NetworkEvent, Status, Subscriber},
@@ -57,6 +59,9 @@ pub(super) struct Hub {
     pub outbox: Outbox,
     /// Who has begun which height.
     pub pace: Pace,
+    /// Proposals the engine has verified.
+    pub announced: Announced,
+    app: Arc<dyn Application>,
     listeners: Mutex<Vec<Listener>>,
     view: watch::Sender<View>,
     connected: watch::Sender<BTreeSet<PeerId>>,
@@ -97,13 +102,15 @@ impl View {
 }
 
 impl Hub {
-    /// A hub over `net` that begins with the committee of `seats`.
-    pub fn new(net: Arc<dyn Network>, tasks: Tasks, seats: &Seats) -> Arc<Self> {
+    /// A hub over `net` for the chain of `app` that begins with the committee of `seats`.
+    pub fn new(net: Arc<dyn Network>, tasks: Tasks, app: Arc<dyn Application>, seats: &Seats) -> Arc<Self> {
         let hub = Arc::new(Self {
             net,
             tasks,
             outbox: Outbox::new(),
             pace: Pace::new(),
+            announced: Announced::default(),
+            app,
             listeners: Mutex::default(),
             view: watch::Sender::new(View::default()),
             connected: watch::Sender::default(),
@@ -229,11 +236,36 @@ impl Hub {
         }
         let near = view.height..=view.height.saturating_add(HEIGHTS_AHEAD);
         if near.contains(&message.height())
+            && self.is_timely(&from, &message)
             && let Some(event) = engine_peer(&from).and_then(|peer| event_of(peer, message))
         {
             self.emit(event);
         }
         Ok(())
+    }
+
+    /// Whether the clock allows to look at a proposal. Asked here, on its way in, because the engine replays its log without
+    /// clocks; only for a block nobody has voted for yet, because two thirds of the committee outvote one clock.
+    fn is_timely(&self, from: &PeerId, message: &Message) -> bool {
+        let Message::Proposal(HeadedProposal { proposal, header }, _) = message else { return true };
+        if proposal.pol_round.is_some() {
+            return true;
+        }
+        let verdict = self.app.check_clock(header);
+        if let Err(reason) = &verdict {
+            let (height, round) = (proposal.height, proposal.round);
+            tracing::warn!(height, round, %from, %reason, "proposal refused");
+        }
+        verdict.is_ok()
+    }
+
+    /// Takes note of a proposal of another member that the engine has verified, and has the engine ask the driver for its block.
+    pub fn announce(&self, proposal: &Proposal) {
+        if self.announced.note(proposal)
+            && let Some(local) = engine_peer(&self.net.local_peer())
+        {
+            self.emit(NetworkEvent::ProposalPart(local, Some(local), announcement(proposal)));
+        }
     }
 
     /// Takes a node's progress. A member one block behind is usually about to decide that block itself; it asks others
@@ -324,8 +356,16 @@ fn event_of(from: EnginePeer, message: Message) -> Option<Event> {
 
 /// The engine's envelope of a part. The driver looks at the part alone.
 fn streamed(part: ProposalPart) -> StreamMessage<ProposalPart> {
-    let id = StreamId::new(Bytes::copy_from_slice(part.block.as_bytes()));
-    StreamMessage::new(id, u64::from(part.index), StreamContent::Data(part))
+    StreamMessage::new(stream_of(&part.block), u64::from(part.index), StreamContent::Data(part))
+}
+
+/// The engine's envelope of nothing, which makes it ask the driver for what it has. No peer can send one.
+fn announcement(proposal: &Proposal) -> StreamMessage<ProposalPart> {
+    StreamMessage::new(stream_of(&proposal.block), u64::MAX, StreamContent::Fin)
+}
+
+fn stream_of(block: &BlockId) -> StreamId {
+    StreamId::new(Bytes::copy_from_slice(block.as_bytes()))
 }
 
 /// A peer id in the engine's type.

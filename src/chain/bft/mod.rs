@@ -4,12 +4,14 @@
 //! Invariants: a block is handed to [`Application::commit`] once per height, in order, with a certificate that verifies;
 //! a validator never signs two different votes for one height, round and step, restarts included.
 
+mod announced;
 mod app;
 mod codec;
 mod driver;
 mod hub;
 mod links;
 mod network_actor;
+mod offences;
 mod outbox;
 mod pace;
 mod proposal_log;

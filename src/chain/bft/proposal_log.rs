@@ -7,7 +7,7 @@
 
 use crate::{
     codec::{self, Wire},
-    consensus::{Block, context::Account},
+    consensus::{Block, context::Account, messages::Proposal},
     crypto::hash::content,
     types::Height,
 };
@@ -48,6 +48,12 @@ impl Stored {
     /// Its height.
     pub fn height(&self) -> Height {
         self.block.header.height
+    }
+
+    /// How it was proposed.
+    pub fn proposal(&self) -> Proposal {
+        let (height, block) = (self.height(), self.block.id());
+        Proposal { height, round: self.round, pol_round: self.pol_round, block, proposer: self.proposer }
     }
 }
 

@@ -1,10 +1,9 @@
 //! Blocks that are proposed but not decided: their parts on the way in, and the whole ones.
 //!
-//! Owns assembly and lookup by height and id. Must not know whether a block is valid.
+//! Owns assembly and lookup by height and id. Must not know whether a block is valid, nor who proposes it when.
 //! Invariants: a whole block has the id and body its parts were announced with; what one sender can make this node keep is
-//! bounded; blocks of later heights wait here until their height begins.
+//! bounded; blocks of later heights wait here until their height begins; a block that was refused is not taken in again.
 
-use super::proposal_log::Stored;
 use crate::{
     codec::{self, Wire},
     consensus::{
@@ -16,7 +15,10 @@ use crate::{
 };
 use arc_malachitebft_sync::PeerId;
 use bytes::Bytes;
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// Heights beyond the next one for which proposals are kept: they arrive while this node still commits.
 pub(super) const HEIGHTS_AHEAD: u64 = 16;
@@ -29,30 +31,30 @@ const EARLY_MAX_BYTES: usize = 64 << 20;
 /// Parts of the largest block.
 const PARTS_MAX: usize = Block::MAX_BYTES.div_ceil(PART_MAX_BYTES);
 
-/// A whole block with how it was proposed.
+/// A whole block.
 #[derive(Debug, Clone)]
 pub(super) struct Candidate {
-    /// Round it was proposed in last.
-    pub round: u32,
-    /// Earlier round in which two thirds prevoted for it.
-    pub pol_round: Option<u32>,
-    /// Who proposed it in that round.
-    pub proposer: Account,
     /// The block.
     pub block: Arc<Block>,
-    /// Who sent it; `None` for this node's own and recovered ones.
+    /// Whether it is in the proposal log.
+    pub logged: bool,
+    /// Whether the application has found it valid.
+    pub valid: bool,
+    /// Who sent it; `None` for this node's own, recovered and synced ones.
     from: Option<PeerId>,
     /// Encoded size.
     size: usize,
-    /// Whether the application has found it valid.
-    pub valid: bool,
 }
 
 impl Candidate {
-    /// A block built here or found in the log.
-    pub fn own(stored: Stored) -> Self {
-        let Stored { round, pol_round, proposer, block } = stored;
-        Self { round, pol_round, proposer, size: block.body_bytes(), block: Arc::new(block), from: None, valid: false }
+    /// A block that is known to be valid.
+    pub fn valid(block: Block) -> Self {
+        Self { valid: true, ..Self::recovered(block) }
+    }
+
+    /// A block found in the log.
+    pub fn recovered(block: Block) -> Self {
+        Self { size: block.body_bytes(), block: Arc::new(block), logged: true, valid: false, from: None }
     }
 }
 
@@ -60,7 +62,6 @@ impl Candidate {
 struct AssemblyKey {
     from: PeerId,
     height: Height,
-    round: u32,
     block: BlockId,
 }
 
@@ -90,29 +91,25 @@ pub(super) struct Proposals {
     chain_id: ChainId,
     assemblies: BTreeMap<AssemblyKey, Assembly>,
     blocks: BTreeMap<Height, BTreeMap<BlockId, Candidate>>,
+    refused: BTreeSet<(Height, BlockId)>,
 }
 
 impl Proposals {
     /// Nothing yet.
     pub fn new(chain_id: ChainId) -> Self {
-        Self { chain_id, assemblies: BTreeMap::new(), blocks: BTreeMap::new() }
+        Self { chain_id, assemblies: BTreeMap::new(), blocks: BTreeMap::new(), refused: BTreeSet::new() }
     }
 
     /// Forgets everything below `next`.
     pub fn prune(&mut self, next: Height) {
         self.assemblies.retain(|key, _| key.height >= next);
         self.blocks = self.blocks.split_off(&next);
+        self.refused = self.refused.split_off(&(next, BlockId::default()));
     }
 
     /// A whole block by id.
     pub fn get(&self, height: Height, id: &BlockId) -> Option<&Candidate> {
         self.blocks.get(&height)?.get(id)
-    }
-
-    /// Whole blocks of `height` the application has not judged yet.
-    pub fn unjudged(&self, height: Height) -> Vec<Candidate> {
-        let blocks = self.blocks.get(&height).into_iter().flat_map(BTreeMap::values);
-        blocks.filter(|candidate| !candidate.valid).cloned().collect()
     }
 
     /// The block `proposer` itself built for `height` and `round`, if it is known.
@@ -127,41 +124,35 @@ impl Proposals {
         self.blocks.entry(header.height).or_default().insert(header.id(), candidate);
     }
 
-    /// Marks a block valid, or forgets it.
+    /// Marks a block valid, or forgets it for good.
     pub fn judge(&mut self, height: Height, id: &BlockId, valid: bool) {
         let Some(blocks) = self.blocks.get_mut(&height) else { return };
         match blocks.get_mut(id) {
-            Some(candidate) if valid => candidate.valid = true,
+            Some(candidate) if valid => (candidate.valid, candidate.logged) = (true, true),
             _ => {
                 blocks.remove(id);
+                self.refused.insert((height, *id));
             }
         }
     }
 
-    /// Takes in a part. Returns the block when it is the last missing one.
-    pub fn add_part(&mut self, from: PeerId, part: ProposalPart, next: Height) -> Result<Option<Candidate>, PartError> {
+    /// Takes in a part. Whether it made its block whole.
+    pub fn add_part(&mut self, from: PeerId, part: &ProposalPart, next: Height) -> Result<bool, PartError> {
         let (height, block) = (part.height, part.block);
         if height < next || height > next + HEIGHTS_AHEAD {
-            return Ok(None);
+            return Ok(false);
         }
-        if let Some(known) = self.blocks.get_mut(&height).and_then(|blocks| blocks.get_mut(&block)) {
-            return Ok(announce_again(known, &part));
+        if self.get(height, &block).is_some() || self.refused.contains(&(height, block)) {
+            return Ok(false);
         }
-        let Some(bytes) = self.assemble(from, &part)? else { return Ok(None) };
+        let Some(bytes) = self.assemble(from, part)? else { return Ok(false) };
         let whole = check_block(self.chain_id, height, block, &bytes)
             .map_err(|reason| PartError::NotTheBlock { block, reason })?;
-        let candidate = Candidate {
-            round: part.round,
-            pol_round: part.pol_round,
-            proposer: part.proposer,
-            block: Arc::new(whole),
-            from: Some(from),
-            size: bytes.len(),
-            valid: false,
-        };
+        let (block, size) = (Arc::new(whole), bytes.len());
+        let candidate = Candidate { block, logged: false, valid: false, from: Some(from), size };
         self.admit(height, next, &candidate)?;
-        self.insert(candidate.clone());
-        Ok(Some(candidate))
+        self.insert(candidate);
+        Ok(true)
     }
 
     fn assemble(&mut self, from: PeerId, part: &ProposalPart) -> Result<Option<Vec<u8>>, PartError> {
@@ -172,7 +163,7 @@ impl Proposals {
         if index >= count || count > PARTS_MAX || part.bytes.len() > PART_MAX_BYTES {
             return Err(bounds);
         }
-        let key = AssemblyKey { from, height: part.height, round: part.round, block: part.block };
+        let key = AssemblyKey { from, height: part.height, block: part.block };
         let assembly =
             self.assemblies.entry(key).or_insert_with(|| Assembly { parts: vec![None; count], missing: count });
         if assembly.parts.len() != count {
@@ -182,7 +173,7 @@ impl Proposals {
             assembly.missing -= 1;
         }
         if assembly.missing > 0 {
-            self.bound_assemblies(from);
+            self.bound_assemblies(&key);
             return Ok(None);
         }
         let whole = self.assemblies.remove(&key).map(|assembly| assembly.parts).unwrap_or_default();
@@ -192,11 +183,12 @@ impl Proposals {
         })))
     }
 
-    /// Drops the sender's oldest unfinished blocks.
-    fn bound_assemblies(&mut self, from: PeerId) {
-        let of_sender: Vec<AssemblyKey> = self.assemblies.keys().filter(|key| key.from == from).copied().collect();
-        let excess = of_sender.len().saturating_sub(SENDER_MAX_ASSEMBLIES);
-        for key in &of_sender[..excess] {
+    /// Drops unfinished blocks of one sender, those of the lowest heights first and `latest` never.
+    fn bound_assemblies(&mut self, latest: &AssemblyKey) {
+        let others = self.assemblies.keys().filter(|key| key.from == latest.from && *key != latest);
+        let others: Vec<AssemblyKey> = others.copied().collect();
+        let excess = (others.len() + 1).saturating_sub(SENDER_MAX_ASSEMBLIES);
+        for key in &others[..excess] {
             self.assemblies.remove(key);
         }
     }
@@ -214,15 +206,6 @@ impl Proposals {
         }
         Ok(())
     }
-}
-
-/// A known block proposed again: news only with its last part, so that a streamed repetition counts once.
-fn announce_again(known: &mut Candidate, part: &ProposalPart) -> Option<Candidate> {
-    let news = part.round > known.round && part.index.checked_add(1) == Some(part.count);
-    if news {
-        (known.round, known.pol_round, known.proposer) = (part.round, part.pol_round, part.proposer);
-    }
-    news.then(|| known.clone())
 }
 
 /// Decodes a block and checks that it is the one that was announced.
@@ -244,17 +227,15 @@ pub(super) fn check_block(chain_id: ChainId, height: Height, id: BlockId, bytes:
 }
 
 /// Cuts a block into parts.
-pub(super) fn parts_of(stored: &Stored, encoded: Bytes) -> Vec<ProposalPart> {
+pub(super) fn parts_of(block: &Block) -> Vec<ProposalPart> {
+    let (encoded, id) = (Bytes::from(codec::encode(block)), block.id());
     let count = encoded.len().div_ceil(PART_MAX_BYTES);
     let number = |n: usize| u32::try_from(n).expect("a block has a few dozen parts");
     let part = |index: usize| {
         let start = index * PART_MAX_BYTES;
         ProposalPart {
-            height: stored.height(),
-            round: stored.round,
-            pol_round: stored.pol_round,
-            proposer: stored.proposer,
-            block: stored.block.id(),
+            height: block.header.height,
+            block: id,
             index: number(index),
             count: number(count),
             bytes: encoded.slice(start..encoded.len().min(start + PART_MAX_BYTES)),
@@ -265,94 +246,90 @@ pub(super) fn parts_of(stored: &Stored, encoded: Bytes) -> Vec<ProposalPart> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::proposal_log::Stored, *};
 
     fn peer(byte: u8) -> PeerId {
         PeerId::from_bytes(&[[0, 32].as_slice(), &[byte; 32]].concat()).unwrap()
     }
 
-    fn parts(stored: &Stored) -> Vec<ProposalPart> {
-        parts_of(stored, codec::encode(&stored.block).into())
+    fn block(height: Height, round: u32, txs: Vec<Vec<u8>>) -> Block {
+        Stored::sample(height, round, txs).block
     }
 
     #[test]
     fn large_blocks_assemble_in_any_order() {
         let mut store = Proposals::new(1);
-        let stored = Stored::sample(3, 0, vec![vec![5; PART_MAX_BYTES]; 3]);
-        let mut parts = parts(&stored);
+        let whole = block(3, 0, vec![vec![5; PART_MAX_BYTES]; 3]);
+        let mut parts = parts_of(&whole);
         assert_eq!(parts.len(), 4);
         parts.reverse();
         let last = parts.pop().unwrap();
         for part in parts {
-            assert!(store.add_part(peer(1), part.clone(), 3).unwrap().is_none());
-            assert!(store.add_part(peer(1), part, 3).unwrap().is_none());
+            assert_eq!(store.add_part(peer(1), &part, 3), Ok(false));
+            assert_eq!(store.add_part(peer(1), &part, 3), Ok(false));
         }
-        let whole = store.add_part(peer(1), last.clone(), 3).unwrap().unwrap();
-        assert_eq!(*whole.block, stored.block);
-        assert_eq!(*store.get(3, &stored.block.id()).unwrap().block, stored.block);
+        assert_eq!(store.add_part(peer(1), &last, 3), Ok(true));
+        assert_eq!(*store.get(3, &whole.id()).unwrap().block, whole);
         assert!(store.assemblies.is_empty());
-        assert!(store.add_part(peer(2), last, 3).unwrap().is_none());
+        assert_eq!(store.add_part(peer(2), &last, 3), Ok(false), "it is whole");
         store.prune(4);
-        assert!(store.get(3, &stored.block.id()).is_none());
+        assert!(store.get(3, &whole.id()).is_none());
     }
 
     #[test]
-    fn a_block_proposed_again_is_news_once() {
+    fn a_refused_block_stays_refused() {
         let mut store = Proposals::new(1);
-        let mut first = Stored::sample(3, 0, vec![vec![5; PART_MAX_BYTES]]);
-        for part in parts(&first) {
-            store.add_part(peer(1), part, 3).unwrap();
-        }
-        (first.round, first.pol_round) = (2, Some(0));
-        let again = parts(&first);
-        assert!(store.add_part(peer(2), again[0].clone(), 3).unwrap().is_none());
-        let news = store.add_part(peer(2), again[1].clone(), 3).unwrap().unwrap();
-        assert_eq!((news.round, news.pol_round, news.block.header.round), (2, Some(0), 0));
-        assert!(store.add_part(peer(3), again[1].clone(), 3).unwrap().is_none());
+        let refused = block(3, 0, vec![]);
+        let part = parts_of(&refused).remove(0);
+        assert_eq!(store.add_part(peer(1), &part, 3), Ok(true));
+        store.judge(3, &refused.id(), false);
+        assert_eq!(store.add_part(peer(2), &part, 3), Ok(false));
+        assert!(store.get(3, &refused.id()).is_none());
+        store.prune(4);
+        assert!(store.refused.is_empty());
     }
 
     #[test]
     fn refuses_what_is_not_the_block() {
         let mut store = Proposals::new(1);
-        let good = Stored::sample(3, 0, vec![vec![1]]);
-        let refused = |store: &mut Proposals, change: &dyn Fn(&mut Stored)| {
+        let good = block(3, 0, vec![vec![1]]);
+        let refused = |store: &mut Proposals, change: &dyn Fn(&mut Block)| {
             let mut other = good.clone();
             change(&mut other);
-            let mut part = parts(&other).remove(0);
-            (part.height, part.block) = (3, good.block.id());
-            store.add_part(peer(1), part, 3)
+            let mut part = parts_of(&other).remove(0);
+            (part.height, part.block) = (3, good.id());
+            store.add_part(peer(1), &part, 3)
         };
         for change in [
-            (|s: &mut Stored| s.block.txs[0][0] = 2) as fn(&mut Stored),
-            |s| s.block.header.height = 4,
-            |s| s.block.header.chain_id = 2,
-            |s| s.block.header.time_ms = 9,
+            (|b: &mut Block| b.txs[0][0] = 2) as fn(&mut Block),
+            |b| b.header.height = 4,
+            |b| b.header.chain_id = 2,
+            |b| b.header.time_ms = 9,
         ] {
             assert!(matches!(refused(&mut store, &change), Err(PartError::NotTheBlock { .. })));
         }
-        assert!(refused(&mut store, &|_| ()).unwrap().is_some());
-        let mut part = parts(&Stored::sample(3, 1, vec![])).remove(0);
+        assert_eq!(refused(&mut store, &|_| ()), Ok(true));
+        let mut part = parts_of(&block(3, 1, vec![])).remove(0);
         part.count = 1_000;
-        assert!(matches!(store.add_part(peer(1), part, 3), Err(PartError::Bounds { .. })));
+        assert!(matches!(store.add_part(peer(1), &part, 3), Err(PartError::Bounds { .. })));
     }
 
     #[test]
     fn senders_are_bounded() {
         let mut store = Proposals::new(1);
         for round in 0..40 {
-            let block = Stored::sample(3, round, vec![vec![5; PART_MAX_BYTES]]);
-            store.add_part(peer(1), parts(&block).remove(0), 3).unwrap();
+            let block = block(3, round, vec![vec![5; PART_MAX_BYTES]]);
+            store.add_part(peer(1), &parts_of(&block)[0], 3).unwrap();
+            assert!(store.assemblies.keys().any(|key| key.block == block.id()), "the latest one stays");
         }
         assert_eq!(store.assemblies.len(), SENDER_MAX_ASSEMBLIES);
-        let mut add =
-            |height, round| store.add_part(peer(1), parts(&Stored::sample(height, round, vec![])).remove(0), 3);
+        let mut add = |height, round| store.add_part(peer(1), &parts_of(&block(height, round, vec![]))[0], 3);
         for round in 0..16 {
-            assert!(add(3, round).unwrap().is_some());
+            assert_eq!(add(3, round), Ok(true));
         }
-        assert_eq!(add(3, 16).unwrap_err(), PartError::TooManyBlocks { height: 3 });
-        assert!(add(2, 0).unwrap().is_none());
-        assert!(add(3 + HEIGHTS_AHEAD + 1, 0).unwrap().is_none());
-        assert!(add(4, 0).unwrap().is_some());
-        assert_eq!(store.unjudged(4).len(), 1);
+        assert_eq!(add(3, 16), Err(PartError::TooManyBlocks { height: 3 }));
+        assert_eq!(add(2, 0), Ok(false));
+        assert_eq!(add(3 + HEIGHTS_AHEAD + 1, 0), Ok(false));
+        assert_eq!(add(4, 0), Ok(true));
     }
 }

@@ -1,9 +1,13 @@
 //! Signs and verifies for the engine with the keys of `crypto` and the bytes of `consensus::sign_bytes`.
+//!
+//! Invariant: the engine never keeps a proposal that does not fit the header of its block.
 
+use super::hub::Hub;
 use crate::{
     consensus::{
-        context::BftContext,
-        messages::{Proposal, Vote},
+        HeadedProposal,
+        context::{Account, BftContext},
+        messages::Vote,
         sign_bytes,
     },
     crypto::{PublicKey, SecretKey, Signature, SignatureError},
@@ -15,13 +19,16 @@ use arc_malachitebft_app_channel::{
 };
 use arc_malachitebft_signing::{Error, VerificationResult};
 use async_trait::async_trait;
+use std::sync::Arc;
 
 type Signed<T> = SignedMessage<BftContext, T>;
 
-/// Checks the signatures of one chain.
-#[derive(Debug, Clone, Copy)]
+/// Checks the signatures of one chain, and tells the hub which proposals of others than `me` passed.
+#[derive(Clone)]
 pub(super) struct ChainVerifier {
     pub chain_id: ChainId,
+    pub me: Account,
+    pub hub: Arc<Hub>,
 }
 
 /// Signs for one chain with one validator's key.
@@ -46,13 +53,25 @@ impl Verifier<BftContext> for ChainVerifier {
         verdict(key.verify(&vote.sign_bytes(self.chain_id), signature))
     }
 
+    /// The engine asks for every proposal before it keeps it, wherever it came from, and only when `key` is that of the member
+    /// whose turn it is. A proposal that does not fit its block's header is as good as not signed.
     async fn verify_signed_proposal(
         &self,
-        proposal: &Proposal,
+        headed: &HeadedProposal,
         signature: &Signature,
         key: &PublicKey,
     ) -> Result<VerificationResult, Error> {
-        verdict(key.verify(&proposal.sign_bytes(self.chain_id), signature))
+        let proposal = &headed.proposal;
+        if let Err(reason) = headed.check() {
+            let (height, round, proposer) = (proposal.height, proposal.round, &proposal.proposer);
+            tracing::warn!(height, round, %proposer, %reason, "proposal refused");
+            return Ok(VerificationResult::Invalid);
+        }
+        let signed = key.verify(&proposal.sign_bytes(self.chain_id), signature);
+        if signed.is_ok() && proposal.proposer != self.me {
+            self.hub.announce(proposal);
+        }
+        verdict(signed)
     }
 
     /// Votes carry no extensions, so that none is ever valid.
@@ -82,8 +101,8 @@ impl Signer<BftContext> for ChainSigner {
         Ok(SignedMessage::new(vote, signature))
     }
 
-    async fn sign_proposal(&self, proposal: Proposal) -> Result<Signed<Proposal>, Error> {
-        let signature = self.key.sign(&proposal.sign_bytes(self.chain_id));
+    async fn sign_proposal(&self, proposal: HeadedProposal) -> Result<Signed<HeadedProposal>, Error> {
+        let signature = self.key.sign(&proposal.proposal.sign_bytes(self.chain_id));
         Ok(SignedMessage::new(proposal, signature))
     }
 

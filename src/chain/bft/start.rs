@@ -7,7 +7,7 @@ use super::{
     hub::Hub,
     links,
     network_actor::NetworkActor,
-    proposal_log::ProposalLog,
+    proposal_log::{ProposalLog, Stored},
     proposals::{Candidate, HEIGHTS_AHEAD, Proposals},
     signing::{ChainSigner, ChainVerifier},
     sync::{SYNC_DEADLINE, SyncStreams},
@@ -88,14 +88,14 @@ impl BftConfig {
     }
 }
 
-/// A validator signed two different messages for one height, round and step.
+/// A validator signed two different messages for one height, round and step. Told once for a validator and height.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Misbehaviour {
     /// Where it did so.
     pub height: Height,
     /// Who.
     pub account: Address,
-    /// The conflicting messages, each pair an encoded [`Evidence`](crate::consensus::Evidence).
+    /// The conflicting messages, each pair an encoded [`Evidence`](crate::consensus::Evidence) that convicts.
     pub evidence: Vec<Bytes>,
 }
 
@@ -149,13 +149,14 @@ pub async fn start(
     let closing = log.clone();
     node.kill.on_kill(move |_| closing.close());
     let mut proposals = Proposals::new(chain_id);
-    recovered.into_iter().for_each(|stored| proposals.insert(Candidate::own(stored)));
+    let recovered_as = recovered.iter().map(Stored::proposal).collect();
+    recovered.into_iter().for_each(|stored| proposals.insert(Candidate::recovered(stored.block)));
 
-    let hub = Hub::new(net, node.tasks.clone(), &Seats::new(tip.height + 1, &tip.committee, tip.seed));
+    let hub = Hub::new(net, node.tasks.clone(), app.clone(), &Seats::new(tip.height + 1, &tip.committee, tip.seed));
     hub.expect(&tip.upcoming);
     let sync = SyncStreams::spawn(&hub);
     let timeouts = config.timeouts();
-    let verifier = ChainVerifier { chain_id };
+    let verifier = ChainVerifier { chain_id, me, hub: hub.clone() };
     let signer = ChainSigner { chain_id, key: keys.consensus.clone() };
     let identity = ConsensusContext::new_validator(me, Box::new(verifier), Box::new(signer));
     let (channels, engine) = build(node, &hub, sync, &wal, identity).await?;
@@ -170,6 +171,8 @@ pub async fn start(
         quorum_wait: config.quorum_wait,
         log,
         proposals,
+        recovered: recovered_as,
+        deciders: tip.committee.clone(),
         tip,
         synced: false,
         starting: None,

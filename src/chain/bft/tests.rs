@@ -1,8 +1,10 @@
 //! The whole driver over the in-memory network, with a chain of blocks that mean nothing.
 
+mod attacks;
+
 use super::*;
 use crate::{
-    consensus::{Block, Certificate, Committee, Header, beacon, rotation},
+    consensus::{Block, Certificate, Committee, Header, beacon, check_round, rotation},
     crypto::NodeKeys,
     network::{LinkRule, MemoryHub, PeerId, peer_id_of},
     runtime::{CpuPool, Node},
@@ -24,6 +26,8 @@ use tokio::{
 
 const CHAIN: ChainId = 11_332;
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How far ahead a block's time may be of the clock of the toy chain, which stands at zero.
+const AHEAD_MAX_MS: u64 = 15_000;
 
 /// Blocks in memory that survive their node, as a disk would.
 struct ToyChain {
@@ -73,14 +77,34 @@ impl ToyChain {
         assert!(outcome.is_ok(), "stuck at height {} of {height}", self.height());
     }
 
-    fn check(&self, block: &Block, round: u32) -> Result<(), String> {
+    /// The next block, by the owner of `keys`. Never the same twice, so that proposing again after a restart shows.
+    fn build(&self, keys: &NodeKeys, round: u32) -> Block {
+        let (height, seed) = {
+            let tip = self.tip.borrow();
+            (tip.height + 1, tip.seed)
+        };
+        let txs = vec![rand::random::<[u8; 32]>().repeat(self.body_bytes.div_ceil(32))];
+        let header = Header {
+            chain_id: CHAIN,
+            height,
+            parent: self.parent(height),
+            time_ms: 0,
+            proposer: keys.address(),
+            round,
+            vrf: beacon::prove(&keys.vrf, CHAIN, height, &seed),
+            body: Block::body_hash(&txs),
+            executed_parent: B256::ZERO,
+            committee: self.committee.hash(),
+            next_committee: self.committee.hash(),
+        };
+        Block { header, txs }
+    }
+
+    fn check(&self, block: &Block) -> Result<(), String> {
         let (header, tip) = (&block.header, self.tip.borrow().clone());
         let height = tip.height + 1;
         if header.height != height || header.parent != self.parent(height) {
             return Err(format!("it does not follow block {}", tip.height));
-        }
-        if header.round > round {
-            return Err("it is from a later round".into());
         }
         if header.proposer != rotation::proposer(&self.committee, &tip.seed, height, header.round) {
             return Err("it was not its proposer's turn".into());
@@ -101,32 +125,25 @@ impl Application for ToyChain {
     }
 
     async fn propose(&self, height: Height, round: u32) -> anyhow::Result<Block> {
-        let seed = self.tip.borrow().seed;
-        // Never the same twice, so that proposing again after a restart shows.
-        let txs = vec![rand::random::<[u8; 32]>().repeat(self.body_bytes.div_ceil(32))];
-        let parent = if self.faulty { BlockId([0xbd; 32]) } else { self.parent(height) };
-        let header = Header {
-            chain_id: CHAIN,
-            height,
-            parent,
-            time_ms: 0,
-            proposer: self.keys.address(),
-            round,
-            vrf: beacon::prove(&self.keys.vrf, CHAIN, height, &seed),
-            body: Block::body_hash(&txs),
-            executed_parent: B256::ZERO,
-            committee: self.committee.hash(),
-            next_committee: self.committee.hash(),
-        };
-        Ok(Block { header, txs })
+        let mut block = self.build(&self.keys, round);
+        anyhow::ensure!(block.header.height == height, "asked for a block of height {height}");
+        if self.faulty {
+            block.header.parent = BlockId([0xbd; 32]);
+        }
+        Ok(block)
     }
 
-    async fn validate(&self, block: &Block, round: u32, _: Option<u32>) -> Result<(), String> {
-        self.check(block, round)
+    async fn validate(&self, block: &Block) -> Result<(), String> {
+        self.check(block)
+    }
+
+    fn check_clock(&self, header: &Header) -> Result<(), String> {
+        if header.time_ms > AHEAD_MAX_MS { Err("its time lies ahead".into()) } else { Ok(()) }
     }
 
     async fn commit(&self, block: Block, certificate: Certificate) -> anyhow::Result<Tip> {
-        self.check(&block, certificate.round).map_err(anyhow::Error::msg)?;
+        self.check(&block).map_err(anyhow::Error::msg)?;
+        check_round(&block.header, certificate.round)?;
         certificate.verify(CHAIN, &self.committee)?;
         assert_eq!(certificate.block, block.id());
         let mut tip = self.tip.borrow().clone();
