@@ -174,4 +174,28 @@ mod tests {
         fs::write(dir.path().join(SEED_FILE), "zz").unwrap();
         assert!(Setup::load(dir.path()).err().unwrap().to_string().contains("seed"));
     }
+
+    #[test]
+    fn a_light_node_needs_a_genesis_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let request = SetupRequest { role: Some(Role::Storage), light: true, ..SetupRequest::default() };
+        let refused = format!("{:#}", Setup::load_or_create(dir.path(), request.clone()).err().unwrap());
+        assert!(refused.contains("genesis.json"), "{refused}");
+        let elsewhere = tempfile::tempdir().unwrap();
+        let file = elsewhere.path().join("g.json");
+        let genesis = Genesis {
+            chain_id: 11_332,
+            profile: crate::types::Profile::Dev,
+            overrides: Default::default(),
+            time_ms: 1,
+            extra_data: Default::default(),
+            alloc: Default::default(),
+            validators: Vec::new(),
+        };
+        fs::write(&file, serde_json::to_vec(&genesis).unwrap()).unwrap();
+        let request = SetupRequest { genesis: Some(file), ..request };
+        assert_eq!(Setup::load_or_create(dir.path(), request).unwrap().genesis, Some(genesis.clone()));
+        let again = Setup::load(dir.path()).unwrap();
+        assert_eq!((again.config.chain.mode, again.genesis), (ChainMode::Light, Some(genesis)));
+    }
 }

@@ -1,3 +1,5 @@
+//! Chains of made-up eras: what is believed, and every lie by its name.
+
 use super::*;
 use crate::{
     consensus::{ValidatorInfo, sign_bytes},

@@ -1,3 +1,5 @@
+//! Blocks of three kinds of transactions, and what may not be done to them.
+
 use super::*;
 use crate::{codec, ledger::header::receipts_root, types::Address};
 use alloy_primitives::LogData;

@@ -1,3 +1,5 @@
+//! A computation over a witness against the same over the state, and lies by their names.
+
 use super::*;
 use crate::{
     codec,
