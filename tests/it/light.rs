@@ -40,6 +40,16 @@ async fn a_light_miner_keeps_fragments_and_headers_are_verified_from_genesis_on(
     json_of(&cess(home, &["--json", "get", id, "-o", back.to_str().unwrap()]));
     assert_eq!(std::fs::read(&back).unwrap(), bytes);
 
+    // It goes on from its checkpoint, and still knows what it holds.
+    assert!(joiner.stop().success());
+    let mut joiner = joiner_with(home, join, &[]).await;
+    std::fs::remove_file(&back).unwrap();
+    wait_for("the miner to be back", || async {
+        cess(home, &["--json", "get", id, "-o", back.to_str().unwrap()]).status.success().then_some(())
+    })
+    .await;
+    assert_eq!(std::fs::read(&back).unwrap(), bytes);
+
     let chain = wait_for("a third era", || async {
         let status = json_of(&cess(home, &["--json", "status"]));
         (status["chain"]["height"].as_u64()? >= 10).then(|| status["chain"].clone())

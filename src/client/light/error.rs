@@ -90,7 +90,8 @@ impl From<LightError> for ChainError {
     fn from(error: LightError) -> Self {
         match error {
             LightError::Chain(error) => error,
-            LightError::Missing { .. } => ChainError::Refused { code: UNAVAILABLE, message: error.to_string() },
+            // Asking again, or somebody else, may help.
+            error if error.fault() == Some(Fault::Lacking) => ChainError::Unreachable(error.to_string()),
             error => ChainError::Untrusted(error.to_string()),
         }
     }

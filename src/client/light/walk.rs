@@ -200,6 +200,9 @@ impl LightClient {
     pub async fn executed_range(&self, from: Height, to: Height) -> Result<Vec<ExecutedHeader>, LightError> {
         let count = (to + 1).saturating_sub(from);
         assert!((1..=EXECUTED_HEADERS_MAX).contains(&count), "{count} headers are asked for at once");
+        if let Some(kept) = self.kept(from, to) {
+            return Ok(kept);
+        }
         let next = self.signed(to + 1).await?.header;
         let check = move |value| {
             let list: Vec<Bytes> = parse("cess_executedHeaders", value)?;
@@ -207,7 +210,15 @@ impl LightClient {
             check_ancestors(&headers, from, to, &next)?;
             Ok(headers)
         };
-        self.prover.ask("cess_executedHeaders", json!([from, count]), check).await
+        let headers = self.prover.ask("cess_executedHeaders", json!([from, count]), check).await?;
+        let mut known = self.known.lock();
+        headers.iter().for_each(|header| remember(&mut known.executed, header.number, header.clone()));
+        Ok(headers)
+    }
+
+    fn kept(&self, from: Height, to: Height) -> Option<Vec<ExecutedHeader>> {
+        let known = self.known.lock();
+        (from..=to).map(|height| known.executed.get(&height).cloned()).collect()
     }
 
     /// The committee of an era: known, or reached era by era from the nearest one before it.

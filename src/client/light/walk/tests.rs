@@ -189,13 +189,16 @@ async fn a_checkpoint_saves_the_walk() {
 #[tokio::test]
 async fn executed_headers_are_certified_by_one_descendant() {
     let chain = Chain::new(40);
-    let client = client(&chain);
-    let headers = client.executed_range(5, 30).await.unwrap();
+    let honest = client(&chain);
+    let headers = honest.executed_range(5, 30).await.unwrap();
     assert_eq!(headers, chain.executed[5..=30]);
-    assert_eq!(client.executed(0).await.unwrap(), chain.executed[0]);
+    assert_eq!(honest.executed(0).await.unwrap(), chain.executed[0]);
+    let asked = chain.asked.load(Ordering::Relaxed);
+    assert_eq!(honest.executed_range(7, 9).await.unwrap(), chain.executed[7..=9]);
+    assert_eq!(chain.asked.load(Ordering::Relaxed), asked, "what is verified is not asked for again");
     let refused = async |tamper: Tamper| {
         *chain.tamper.lock() = tamper;
-        client.executed_range(5, 30).await.unwrap_err()
+        client(&chain).executed_range(5, 30).await.unwrap_err()
     };
     let dropped = refused(|method, answer| {
         if method == "cess_executedHeaders" {
