@@ -1,4 +1,4 @@
-//! Read-only calls and gas estimates on the newest state.
+//! Read-only calls and gas estimates on the newest state, and calls with proofs on recent ones.
 //!
 //! Owns how often a call is tried and what its failure means. Must not know JSON. Invariant: every call is bounded by
 //! [`CALL_GAS_MAX`].
@@ -6,10 +6,13 @@
 use super::{full::FullChain, head::Head};
 use crate::{
     ledger::{
+        commitment::StateTrie,
         executor::{self, BlockEnv, CallOutcome, CallRequest},
-        state::{StateError, StateView},
+        header::{ExecutedHeader, env_after},
+        state::{AccountInfo, StateError, StateView},
+        witness::{RecordingView, Witness},
     },
-    types::{Address, U256, params::BLOCK_GAS_LIMIT},
+    types::{Address, B256, U256, params::BLOCK_GAS_LIMIT},
 };
 use alloy_primitives::Bytes;
 
@@ -43,9 +46,41 @@ impl FullChain {
         self.read(|view, head| estimate(view, &self.next_env(head), request))
     }
 
+    /// Runs a call on the state after `header` and proves everything it reads there; `None` if that state is not kept any more.
+    pub fn prove(&self, request: &CallRequest, header: &ExecutedHeader) -> Result<Option<Witness>, CallFault> {
+        let Some(trie) = self.state_at(header.number) else { return Ok(None) };
+        let view = PastView { chain: self, trie: &trie };
+        let recording = RecordingView::new(&view);
+        let env = env_after(header, self.spec().chain_id, &self.spec().params);
+        // How it ends does not matter: whoever asked runs it again and sees.
+        run(&recording, &env, request, CALL_GAS_MAX)?;
+        let witness = Witness::gather(&recording.into_reads(), &view, &trie);
+        witness.map(Some).map_err(|e| CallFault::Invalid(e.to_string()))
+    }
+
     fn next_env(&self, head: &Head) -> BlockEnv {
         let (height, time_ms) = (head.height() + 1, head.executed.time_ms + 1);
         self.env(head, height, time_ms, head.executed.beacon, Address::ZERO)
+    }
+}
+
+/// The state of a past block: words out of its trie, code out of the newest state, which forgets none.
+struct PastView<'a> {
+    chain: &'a FullChain,
+    trie: &'a StateTrie,
+}
+
+impl StateView for PastView<'_> {
+    fn account(&self, address: &Address) -> Result<Option<AccountInfo>, StateError> {
+        Ok(self.trie.account(address).map(|account| account.info))
+    }
+
+    fn slot(&self, address: &Address, slot: &U256) -> Result<U256, StateError> {
+        Ok(self.trie.slot(address, slot))
+    }
+
+    fn code(&self, hash: &B256) -> Result<Bytes, StateError> {
+        self.chain.read(|view, _| view.code(hash))
     }
 }
 

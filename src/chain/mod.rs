@@ -17,6 +17,8 @@ mod full;
 #[cfg(test)]
 mod golden;
 mod head;
+#[cfg(test)]
+mod light_tests;
 mod local;
 mod mempool;
 mod node;

@@ -61,7 +61,7 @@ pub(super) fn genesis(keys: &NodeKeys) -> Genesis {
     }
 }
 
-fn node() -> Node {
+pub(super) fn node() -> Node {
     let clock = Arc::new(ManualClock::at(START_MS));
     Node::new("test", CpuPool::new("test", 2)).with_ports(clock, NodeRng::from_seed(1))
 }

@@ -8,6 +8,7 @@ mod accounts;
 mod bench;
 mod chunks;
 mod files;
+mod light;
 mod local;
 mod output;
 mod run;
@@ -75,6 +76,8 @@ enum Command {
     /// Show why something is as it is
     #[command(subcommand)]
     Explain(validators::ExplainCommand),
+    /// Verify a block's header by certificates alone, from genesis on
+    Light(light::LightArgs),
     /// Stake in the name of a node, and make it a candidate
     Stake(stake::StakeArgs),
     /// Show background workers
@@ -130,6 +133,7 @@ fn dispatch(cli: Cli, output: &Output) -> anyhow::Result<()> {
         Command::Status => block_on(status::status(global, output)),
         Command::Validators => block_on(validators::validators(global, output)),
         Command::Explain(command) => block_on(validators::explain(command, global, output)),
+        Command::Light(args) => block_on(light::light(args, global, output)),
         Command::Stake(args) => block_on(stake::stake(args, global, output)),
         Command::Worker(command) => block_on(status::worker(command, global, output)),
     }

@@ -31,6 +31,12 @@ pub struct RunArgs {
     /// Address the node's network host listens on, such as /ip4/0.0.0.0/tcp/4001; may be repeated
     #[arg(long, value_name = "MULTIADDR")]
     listen: Vec<String>,
+    /// Verify the chain by certificates and proofs instead of believing the nodes joined through; needs the genesis file
+    #[arg(long)]
+    light: bool,
+    /// Genesis file of the chain [default: genesis.json in the node's directory]
+    #[arg(long, value_name = "FILE")]
+    genesis: Option<PathBuf>,
     /// Log as JSON lines
     #[arg(long)]
     log_json: bool,
@@ -54,8 +60,15 @@ async fn serve(args: RunArgs, output: &Output, pool: CpuPool) -> anyhow::Result<
         (None, None) => return Err(Usage("--role or --dir is needed".into()).into()),
     };
     let mut signals = Signals::install()?;
-    let request =
-        SetupRequest { role: args.role, name: args.name, join: args.join, space: args.space, listen: args.listen };
+    let request = SetupRequest {
+        role: args.role,
+        name: args.name,
+        join: args.join,
+        space: args.space,
+        listen: args.listen,
+        light: args.light,
+        genesis: args.genesis,
+    };
     let setup = Setup::load_or_create(&dir, request)?;
     let node = Node::new(&setup.config.node.name, pool);
     let roles: Vec<&str> = setup.config.node.roles.iter().map(|role| role.name()).collect();

@@ -10,7 +10,7 @@ use crate::{
 };
 use anyhow::{Context, anyhow};
 use serde_json::json;
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 /// A reachable node.
 pub struct Target {
@@ -44,6 +44,11 @@ impl Target {
             Ok((node.name.clone(), Arc::new(HttpTransport::new(&node.url)?)))
         };
         ready.nodes.iter().map(open).collect()
+    }
+
+    /// The genesis file of the default localnet, if that is the node talked to.
+    pub fn genesis(&self) -> Option<PathBuf> {
+        self.ready.as_ref().map(|_| localnet_dir().join("validator-0").join("genesis.json"))
     }
 
     /// The gateway: the URL itself if it is one, else the one the RPC node names.
@@ -92,5 +97,9 @@ fn check_url(url: &str) -> anyhow::Result<String> {
 }
 
 fn localnet_of_default_dir() -> anyhow::Result<ReadyDocument> {
-    ReadyDocument::read(&home_dir().join("localnet")).context("no node is named by --url")
+    ReadyDocument::read(&localnet_dir()).context("no node is named by --url")
+}
+
+fn localnet_dir() -> PathBuf {
+    home_dir().join("localnet")
 }

@@ -28,6 +28,9 @@ pub enum ChainEvent {
     FileDeleted { id: FileId, size: u64, holders: Vec<Address> },
 }
 
+/// The contracts whose logs are events.
+pub(super) const EVENT_SOURCES: [Address; 2] = [MINERS, FILES];
+
 impl ChainEvent {
     /// The event a log stands for, or `None` if it is no event of a protocol module.
     pub fn decode(address: Address, topics: &[B256], data: &[u8]) -> Option<Self> {

@@ -1,13 +1,15 @@
 //! How every role and tool talks to the chain, wherever the chain runs.
 //!
-//! Owns the [`ChainClient`] port, its remote implementation, wallets and nonces, and the decoding of logs into events.
+//! Owns the [`ChainClient`] port, its remote and light implementations, wallets and nonces, and the decoding of logs into events.
 //! Must not know node internals. Invariant: callers cannot tell a local from a remote chain.
 
 mod dev_accounts;
 mod events;
 mod follower;
 pub mod gateway;
+pub mod light;
 mod port;
+mod reads;
 mod remote;
 pub mod revert;
 mod serve;
@@ -17,10 +19,12 @@ mod wallet;
 pub use dev_accounts::{DevAccount, dev_accounts};
 pub use events::ChainEvent;
 pub use follower::{EventFollower, EventStep};
+pub use light::LightChain;
 pub use port::{ChainClient, ChainError, ChainStatus, EventBatch, FileRecord, MinerRecord, TxOutcome};
-pub use remote::{EVENTS_MAX_BLOCKS, RemoteChain, file_record, miner_record};
+pub use reads::{file_record, miner_record};
+pub use remote::{EVENTS_MAX_BLOCKS, RemoteChain};
 pub use serve::{TUNNEL_METHODS, register};
-pub use transport::{HttpTransport, RPC_PROTOCOL, RpcFailure, RpcTransport, TunnelTransport, serve_tunnel};
+pub use transport::{Fault, HttpTransport, RPC_PROTOCOL, RpcFailure, RpcTransport, TunnelTransport, serve_tunnel};
 pub use wallet::{KeyError, Signer, Wallet};
 
 #[cfg(test)]

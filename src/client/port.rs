@@ -24,6 +24,9 @@ pub enum ChainError {
     /// The answer makes no sense.
     #[error("the chain answered nonsense: {0}")]
     Malformed(String),
+    /// The answer is not what the committee certified.
+    #[error("the chain node's answer is refused: {0}")]
+    Untrusted(String),
 }
 
 /// Where the chain stands.

@@ -1,20 +1,19 @@
 //! The chain seen through a node's JSON-RPC.
 //!
-//! Must not know the node's internals: module reads are `eth_call`s with the published interfaces. Invariant: a read that
-//! needs several calls is bounded, and an answer that does not decode is an error, never a default.
+//! Must not know the node's internals: module reads are `eth_call`s with the published interfaces. The node is believed; a chain
+//! that believes nobody is [`super::LightChain`].
 
 use super::transport::{RpcFailure, RpcTransport};
-use super::{ChainClient, ChainError, ChainStatus, EventBatch, FileRecord, MinerRecord, TxOutcome, revert};
-use crate::ledger::abi::{FILES, IFiles, IMiners, MINERS};
+use super::{
+    ChainClient, ChainError, ChainStatus, EventBatch, FileRecord, MinerRecord, TxOutcome,
+    reads::{self, Caller},
+};
 use crate::rpc::error::{ANSWER_TOO_LARGE, REVERTED};
 use crate::types::{Address, B256, FileId, Height, U256};
 use alloy_primitives::{Bytes, keccak256};
-use alloy_sol_types::SolCall;
 use async_trait::async_trait;
-use futures::{StreamExt, TryStreamExt, stream};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -25,12 +24,6 @@ const POLL_MAX: Duration = Duration::from_secs(20);
 const POLL_PAUSE: Duration = Duration::from_millis(20);
 /// Miners fetched in one call.
 const MINERS_PAGE: u64 = 200;
-/// Miners a chain may have before this client refuses to list them all.
-const MINERS_MAX: u64 = 100_000;
-/// Files one listing may return; the interface's own bound.
-const FILES_MAX: u64 = 1_000;
-/// Reads of one listing that run at a time.
-const PARALLEL_READS: usize = 16;
 /// Blocks one call for events may span.
 pub const EVENTS_MAX_BLOCKS: u64 = 1_000;
 
@@ -55,19 +48,6 @@ impl RemoteChain {
         u64::try_from(wide).map_err(|_| ChainError::Malformed(format!("`{method}` answered {wide}, over 64 bits")))
     }
 
-    async fn eth_call(&self, to: Address, data: Bytes) -> Result<Result<Bytes, RpcFailure>, ChainError> {
-        let params = json!([{"to": to, "data": data}, "latest"]);
-        match self.transport.exchange("eth_call", params, Duration::ZERO).await? {
-            Ok(value) => read("eth_call", value).map(Ok),
-            Err(failure) => Ok(Err(failure)),
-        }
-    }
-
-    async fn read_module<C: SolCall>(&self, module: Address, call: C) -> Result<C::Return, ChainError> {
-        let answer = self.call(module, call.abi_encode().into()).await?;
-        decode::<C>(&answer)
-    }
-
     async fn events_of(&self, from: Height, to: Height) -> Result<Result<Vec<EventBatch>, RpcFailure>, ChainError> {
         match self.transport.exchange("cess_events", json!([from, to]), Duration::ZERO).await? {
             Ok(value) => checked(read("cess_events", value)?, from, to).map(Ok),
@@ -80,8 +60,20 @@ fn read<T: DeserializeOwned>(method: &str, value: Value) -> Result<T, ChainError
     serde_json::from_value(value).map_err(|e| ChainError::Malformed(format!("`{method}`: {e}")))
 }
 
-fn decode<C: SolCall>(answer: &[u8]) -> Result<C::Return, ChainError> {
-    C::abi_decode_returns(answer).map_err(|e| ChainError::Malformed(format!("{}: {e}", C::SIGNATURE)))
+#[async_trait]
+impl Caller for RemoteChain {
+    async fn try_call(&self, to: Address, data: Bytes) -> Result<Result<Bytes, Bytes>, ChainError> {
+        let params = json!([{"to": to, "data": data}, "latest"]);
+        match self.transport.exchange("eth_call", params, Duration::ZERO).await? {
+            Ok(value) => read("eth_call", value).map(Ok),
+            Err(RpcFailure { code: REVERTED, data: Some(data), .. }) => Ok(Err(data)),
+            Err(failure) => Err(failure.into()),
+        }
+    }
+
+    fn miners_page(&self) -> u64 {
+        MINERS_PAGE
+    }
 }
 
 /// Batches must ascend and lie within what was asked.
@@ -133,7 +125,7 @@ impl ChainClient for RemoteChain {
     }
 
     async fn call(&self, to: Address, data: Bytes) -> Result<Bytes, ChainError> {
-        Ok(self.eth_call(to, data).await??)
+        reads::call(self, to, data).await
     }
 
     async fn estimate_gas(&self, from: Address, to: Address, value: U256, data: Bytes) -> Result<u64, ChainError> {
@@ -181,28 +173,11 @@ impl ChainClient for RemoteChain {
     }
 
     async fn miners(&self) -> Result<Vec<MinerRecord>, ChainError> {
-        let (mut miners, mut seen, mut skip) = (Vec::new(), BTreeSet::new(), 0u64);
-        loop {
-            let page = self.read_module(MINERS, IMiners::listCall { skip, limit: MINERS_PAGE }).await?;
-            let read = u64::try_from(page.len()).expect("a length fits 64 bits");
-            miners.extend(page.into_iter().map(miner_record).filter(|miner| seen.insert(miner.address)));
-            if read < MINERS_PAGE {
-                return Ok(miners);
-            }
-            skip += read;
-            if skip >= MINERS_MAX {
-                return Err(ChainError::Malformed(format!("the chain lists over {MINERS_MAX} miners")));
-            }
-        }
+        reads::miners(self).await
     }
 
     async fn file(&self, id: FileId) -> Result<Option<FileRecord>, ChainError> {
-        let data = IFiles::getCall { id: id.into() }.abi_encode().into();
-        match self.eth_call(FILES, data).await? {
-            Ok(answer) => decode::<IFiles::getCall>(&answer).map(|file| Some(file_record(file))),
-            Err(RpcFailure { code: REVERTED, data: Some(data), .. }) if revert::is_unknown_file(&data) => Ok(None),
-            Err(failure) => Err(failure.into()),
-        }
+        reads::file(self, id).await
     }
 
     async fn manifest(&self, id: FileId) -> Result<Option<Bytes>, ChainError> {
@@ -210,42 +185,11 @@ impl ChainClient for RemoteChain {
     }
 
     async fn files_of(&self, owner: Address, skip: u64, limit: u64) -> Result<Vec<FileRecord>, ChainError> {
-        let limit = limit.min(FILES_MAX);
-        let ids = self.read_module(FILES, IFiles::listOfCall { owner, skip, limit }).await?;
-        let records = stream::iter(ids).map(|id| self.file(id.into())).buffered(PARALLEL_READS);
-        let found: Vec<Option<FileRecord>> = records.try_collect().await?;
-        Ok(found.into_iter().flatten().collect())
+        reads::files_of(self, owner, skip, limit).await
     }
 }
 
 /// Whether a node refused a transaction because it holds it already: then it was handed in.
 pub(super) fn is_already_known(message: &str) -> bool {
     message.contains("already known") || message.contains("known transaction")
-}
-
-/// A miner as the interface gives it.
-pub fn miner_record(miner: IMiners::Miner) -> MinerRecord {
-    MinerRecord {
-        address: miner.account,
-        operator: miner.operator,
-        network_key: miner.networkKey.0,
-        account_key: miner.accountKey.0,
-        prefix: miner.prefix,
-        capacity: miner.capacity,
-        used: miner.used,
-        since: miner.since,
-        name: miner.name,
-    }
-}
-
-/// A file as the interface gives it.
-pub fn file_record(file: IFiles::File) -> FileRecord {
-    FileRecord {
-        id: file.id.into(),
-        owners: file.owners,
-        size: file.size,
-        segments: file.segments,
-        holders: file.holders,
-        stored_at: file.storedAt,
-    }
 }

@@ -16,7 +16,8 @@ const WAIT_MAX: Duration = Duration::from_secs(30);
 /// How long `cess_events` waits for a block another node has executed already.
 const CATCH_UP: Duration = Duration::from_millis(300);
 
-/// Methods a home node may call through a tunnel: all that [`super::RemoteChain`] needs, and what identifies the chain.
+/// Methods a home node may call through a tunnel: all that [`super::RemoteChain`] and [`super::LightChain`] need, and what
+/// identifies the chain.
 pub const TUNNEL_METHODS: &[&str] = &[
     "cess_status",
     "cess_waitAbove",
@@ -25,6 +26,12 @@ pub const TUNNEL_METHODS: &[&str] = &[
     "cess_manifest",
     "cess_outcome",
     "cess_faucet",
+    "cess_signedHeader",
+    "cess_eraHeaders",
+    "cess_executedHeader",
+    "cess_executedHeaders",
+    "cess_proveCall",
+    "cess_proveReceipts",
     "eth_chainId",
     "eth_blockNumber",
     "eth_getBalance",
@@ -97,7 +104,7 @@ impl From<ChainError> for ErrorObjectOwned {
             ChainError::Refused { code, message } => error::error(code, message),
             ChainError::Unreachable(_) => error::unavailable(e),
             ChainError::Reverted { .. } | ChainError::NotFinal { .. } => error::server_error(e),
-            ChainError::Malformed(_) => error::internal(e),
+            ChainError::Malformed(_) | ChainError::Untrusted(_) => error::internal(e),
         }
     }
 }

@@ -52,6 +52,7 @@ pub(super) fn config(layers: &Layers) -> Result<Config, ConfigError> {
             tranquility: at("storage", "tranquility").number(0..=100)?,
         },
         chain: ChainConfig {
+            mode: at("chain", "mode").parse()?,
             genesis: dir.join(at("chain", "genesis").text()),
             block_interval_ms: at("chain", "block_interval_ms").number_or_none(60_000)?,
             idle_block_interval_ms: at("chain", "idle_block_interval_ms").number_or_none(600_000)?,
@@ -84,6 +85,7 @@ pub(super) fn layers(config: &Config) -> Layers {
         ("gateway", "listen", text(&gateway.listen)),
         ("storage", "space", size_value(storage.space)),
         ("storage", "tranquility", number(storage.tranquility)),
+        ("chain", "mode", text(&chain.mode)),
         ("chain", "genesis", path_value(chain.genesis.strip_prefix(&node.dir).unwrap_or(&chain.genesis))),
         ("chain", "block_interval_ms", optional(chain.block_interval_ms)),
         ("chain", "idle_block_interval_ms", optional(chain.idle_block_interval_ms)),

@@ -1,6 +1,6 @@
 //! Settings that the command line overrides.
 
-use super::CONFIG_FILE;
+use super::{CONFIG_FILE, ChainMode};
 use crate::types::{ByteCount, Role};
 use std::path::{Path, PathBuf};
 use toml::Value;
@@ -30,6 +30,8 @@ pub struct Flags {
     pub gateway_listen: Option<String>,
     /// `storage.space`.
     pub space: Option<ByteCount>,
+    /// `chain.mode = "light"`.
+    pub light: bool,
     /// `chain.genesis`. Relative to the node's directory.
     pub genesis: Option<PathBuf>,
 }
@@ -58,6 +60,7 @@ impl Flags {
             ("rpc", "listen", text(&self.rpc_listen)),
             ("gateway", "listen", text(&self.gateway_listen)),
             ("storage", "space", self.space.map(size_value)),
+            ("chain", "mode", self.light.then(|| Value::String(ChainMode::Light.to_string()))),
             ("chain", "genesis", path(&self.genesis)),
         ];
         all.into_iter().filter_map(|(section, key, value)| Some((section, key, value?))).collect()

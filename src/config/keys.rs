@@ -152,6 +152,15 @@ const STORAGE: &[Key] = &[
 
 const CHAIN: &[Key] = &[
     Key {
+        name: "mode",
+        default: r#""remote""#,
+        env: "CESS_CHAIN_MODE",
+        doc: &[
+            "How a node without role consensus, which executes the chain itself, knows it: remote believes the chain nodes it is",
+            "connected to, light verifies what they answer by certificates and proofs from the genesis file on.",
+        ],
+    },
+    Key {
         name: "genesis",
         default: r#""genesis.json""#,
         env: "CESS_CHAIN_GENESIS",

@@ -24,8 +24,10 @@ use crate::types::{ByteCount, Role};
 use layers::Layers;
 use libp2p::Multiaddr;
 use std::{
+    fmt,
     net::SocketAddr,
     path::{Path, PathBuf},
+    str::FromStr,
 };
 
 /// Name of the file in a node's directory.
@@ -107,9 +109,42 @@ pub struct StorageConfig {
     pub tranquility: u32,
 }
 
+/// How a node that does not execute the chain knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChainMode {
+    /// It believes the chain nodes it is connected to.
+    Remote,
+    /// It verifies their answers by certificates and proofs.
+    Light,
+}
+
+impl fmt::Display for ChainMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Remote => "remote",
+            Self::Light => "light",
+        })
+    }
+}
+
+impl FromStr for ChainMode {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "remote" => Ok(Self::Remote),
+            "light" => Ok(Self::Light),
+            "full" => Err("a node executes the chain if it has the role consensus; expected remote or light".into()),
+            _ => Err("expected remote or light".into()),
+        }
+    }
+}
+
 /// Section `[chain]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChainConfig {
+    /// How a node without role consensus follows it.
+    pub mode: ChainMode,
     /// The genesis file; already resolved against the node's directory.
     pub genesis: PathBuf,
     /// Overrides the profile's shortest time between blocks.

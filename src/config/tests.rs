@@ -173,6 +173,17 @@ fn unreadable_files_are_named() {
     assert!(huge.ends_with("it is larger than 1048576 B"), "{huge}");
 }
 
+#[test]
+fn a_node_without_the_chain_believes_or_verifies() {
+    assert_eq!(load("", &[], &Flags::default()).expect("loads").chain.mode, ChainMode::Remote);
+    let flags = Flags { light: true, ..Flags::default() };
+    assert_eq!(load("", &[], &flags).expect("loads").chain.mode, ChainMode::Light);
+    assert_eq!(load("[chain]\nmode = \"light\"", &[], &Flags::default()).expect("loads").chain.mode, ChainMode::Light);
+    let full = refused("[chain]\nmode = \"full\"");
+    assert!(full.contains("`chain.mode` is `full`") && full.contains("role consensus"), "{full}");
+    assert!(refused("[chain]\nmode = \"lite\"").contains("expected remote or light"));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
@@ -191,6 +202,7 @@ proptest! {
         config.rpc.max_batch = batch;
         config.rpc.listen = rpc.then(|| "[::1]:99".parse().expect("valid"));
         config.chain.block_interval_ms = interval;
+        config.chain.mode = if rpc { ChainMode::Light } else { ChainMode::Remote };
         config.chain.genesis = config.node.dir.join(genesis);
         let file = dir.path().join(CONFIG_FILE);
         std::fs::write(&file, config.to_toml()).expect("writes");

@@ -1,6 +1,6 @@
 //! Golden bytes of what validators exchange and keep.
 
-use super::{Block, Certificate, Committee, Header, ValidatorInfo, double_vote};
+use super::{Block, Certificate, Checkpoint, Committee, EraChange, Header, SignedHeader, ValidatorInfo, double_vote};
 use crate::{
     codec::golden::check,
     crypto::{NodeKeys, PublicKey, Signature, VRF_PROOF_BYTES, VrfProof, VrfPublicKey},
@@ -28,7 +28,8 @@ fn bytes_are_golden() {
     check(&header());
     check(&Block { header: header(), txs: vec![vec![1, 2, 3], Vec::new()] });
     let signatures = vec![(Address::repeat_byte(1), Signature([2; 64])), (Address::repeat_byte(3), Signature([4; 64]))];
-    check(&Certificate { height: 7, round: 1, block: BlockId([9; 32]), signatures });
+    let certificate = Certificate { height: 7, round: 1, block: BlockId([9; 32]), signatures };
+    check(&certificate);
     let member = |n: u8| ValidatorInfo {
         account: Address::repeat_byte(n),
         consensus_key: PublicKey([n + 1; 32]),
@@ -36,6 +37,11 @@ fn bytes_are_golden() {
         network_key: PublicKey([n + 3; 32]),
         power: 1_000,
     };
-    check(&Committee { members: vec![member(1), member(11)] });
+    let committee = Committee { members: vec![member(1), member(11)] };
+    check(&committee);
+    let last = SignedHeader { header: header(), certificate };
+    check(&last);
+    check(&EraChange { last, next: committee.clone() });
+    check(&Checkpoint { genesis: B256::repeat_byte(3), era: 2, committee, newest: Some(header()) });
     check(&double_vote(&NodeKeys::derive(&[7; 32]), 11_332, 9, 2));
 }

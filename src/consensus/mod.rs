@@ -16,6 +16,7 @@ mod evidence;
 #[cfg(test)]
 mod golden;
 mod header;
+pub mod light;
 pub mod messages;
 mod possession;
 mod proposal;
@@ -34,5 +35,8 @@ pub use error::ConsensusError;
 pub(crate) use evidence::tests::double_vote;
 pub use evidence::{Conflict, EVIDENCE_MAX_BYTES, Evidence, EvidenceError, Offence, SignedProposal, SignedVote};
 pub use header::{BLOCK_MAX_TXS, Block, HEADER_MAX_BYTES, Header};
+#[cfg(test)]
+pub(crate) use light::tests::sign as sign_header;
+pub use light::{Checkpoint, EraChange, HeaderFault, LightRules, SignedHeader, TrustedEra};
 pub use possession::{Possession, ValidatorKeys, prove as prove_possession};
 pub use proposal::{HeadedProposal, ProposalFault};

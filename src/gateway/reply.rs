@@ -65,7 +65,7 @@ impl From<ChainError> for Refusal {
             ChainError::Refused { .. } | ChainError::Reverted { .. } => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, "refused_by_chain", error.to_string())
             }
-            ChainError::Malformed(_) => Self::internal(error.to_string()),
+            ChainError::Malformed(_) | ChainError::Untrusted(_) => Self::internal(error.to_string()),
         }
     }
 }

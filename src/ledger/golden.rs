@@ -1,6 +1,7 @@
 //! Golden bytes of manifests and state changes.
 
 use super::{
+    contents::BlockContents,
     manifest::{Manifest, SegmentEntry},
     state::{AccountDelta, AccountInfo, StateDelta},
 };
@@ -23,4 +24,6 @@ fn bytes_are_golden() {
     ]);
     let code = BTreeMap::from([(B256::repeat_byte(9), Bytes::from_static(&[0x60, 0x00]))]);
     check(&StateDelta { accounts, code });
+    check(&super::witness::tests::sample());
+    check(&BlockContents::new(vec![vec![2, 1], vec![0x6c]], &[]));
 }

@@ -4,10 +4,10 @@
 //! receipts pair up as Ethereum tooling expects; those the executor skipped are in the ordered block alone.
 
 use super::{
-    executor::{BlockEnv, Execution, Receipt},
+    executor::{BlockEnv, Execution, Receipt, next_base_fee},
     tx::VerifiedTx,
 };
-use crate::types::B256;
+use crate::types::{Address, B256, ChainId, Params};
 use alloy_consensus::constants::{EMPTY_OMMER_ROOT_HASH, EMPTY_WITHDRAWALS};
 use alloy_eips::eip7685::EMPTY_REQUESTS_HASH;
 use alloy_primitives::{Bytes, U256};
@@ -29,6 +29,28 @@ pub fn transactions_root<'a>(included: impl Iterator<Item = &'a VerifiedTx>) -> 
 pub fn receipts_root(receipts: &[Receipt]) -> B256 {
     let leaves: Vec<Vec<u8>> = receipts.iter().map(Receipt::leaf).collect();
     ordered_trie_root_encoded(&leaves)
+}
+
+/// Base fee of the block after `header`.
+pub fn base_fee_after(header: &ExecutedHeader) -> u64 {
+    next_base_fee(header.gas_used, header.gas_limit, header.base_fee_per_gas.unwrap_or_default())
+}
+
+/// Surroundings of a call on the state after `header`, as if in the next block. They follow from the header alone, so that two
+/// who know it run the same call alike.
+pub fn env_after(header: &ExecutedHeader, chain_id: ChainId, params: &Params) -> BlockEnv {
+    BlockEnv {
+        chain_id,
+        height: header.number + 1,
+        time_ms: header.timestamp.saturating_mul(1_000) + 1,
+        beacon: header.mix_hash,
+        proposer: Address::ZERO,
+        round: 0,
+        parent_hash: header.hash_slow(),
+        base_fee: base_fee_after(header),
+        gas_limit: header.gas_limit,
+        params: params.clone(),
+    }
 }
 
 impl Execution {

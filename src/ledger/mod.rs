@@ -4,6 +4,7 @@
 
 pub mod abi;
 pub mod commitment;
+pub mod contents;
 pub mod executor;
 pub mod genesis;
 #[cfg(test)]
@@ -18,3 +19,4 @@ pub mod state;
 mod trie;
 pub mod tx;
 mod wire;
+pub mod witness;

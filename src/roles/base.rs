@@ -2,15 +2,15 @@
 
 use super::{Setup, node_api};
 use crate::{
-    client::{ChainClient, ChainStatus, RemoteChain, RpcTransport, Signer, TunnelTransport, Wallet},
-    config::Config,
+    client::{ChainClient, ChainStatus, LightChain, RemoteChain, RpcTransport, Signer, TunnelTransport, Wallet},
+    config::{ChainMode, Config},
     crypto::NodeKeys,
     kv::{BlockCache, Kv, RocksKv, RocksOptions},
     ledger::genesis::Genesis,
     network::{HostConfig, Libp2pNetwork, PeerId},
     rpc::{RpcModule, Server},
     runtime::Node,
-    types::{ChainId, params::CHAIN_ID_LOCALNET},
+    types::{ChainId, Role, params::CHAIN_ID_LOCALNET},
 };
 use anyhow::{Context, bail};
 use std::{sync::Arc, time::Duration};
@@ -30,7 +30,7 @@ pub struct Base {
     pub genesis: Option<Genesis>,
     pub network: Arc<Libp2pNetwork>,
     pub kv: Arc<dyn Kv>,
-    /// The chain: this node's own once consensus runs here, else a remote one.
+    /// The chain: this node's own once consensus runs here, else a remote one, believed or verified.
     pub chain: Arc<dyn ChainClient>,
     /// Carries JSON-RPC to a chain node.
     pub tunnel: Arc<dyn RpcTransport>,
@@ -54,7 +54,12 @@ impl Base {
         host.max_connections = config.network.max_connections;
         let network = Libp2pNetwork::start(host, node).await?;
         let tunnel = Arc::new(TunnelTransport::new(network.clone(), bootstrap_peers(&config)));
-        let chain = Arc::new(RemoteChain::new(tunnel.clone()));
+        let chain: Arc<dyn ChainClient> = match (config.chain.mode, &genesis) {
+            (ChainMode::Light, Some(genesis)) if !executes(&config) => {
+                Arc::new(LightChain::open(node, tunnel.clone(), genesis, kv.clone())?)
+            }
+            _ => Arc::new(RemoteChain::new(tunnel.clone())),
+        };
         let (node, methods) = (node.clone(), RpcModule::new(()));
         Ok(Self { node, config, keys, genesis, network, kv, chain, tunnel, methods, served: false })
     }
@@ -83,7 +88,7 @@ impl Base {
 
     /// Refuses to work without a way to the chain.
     pub fn need_peers(&self) -> anyhow::Result<()> {
-        if self.genesis.is_none() && self.config.network.bootstrap.is_empty() {
+        if !executes(&self.config) && self.config.network.bootstrap.is_empty() {
             bail!("a node that does not run the chain itself needs a peer that does: give --join or network.bootstrap");
         }
         Ok(())
@@ -102,6 +107,11 @@ impl Base {
         tracing::info!(node = self.node.name, listen = %handle.local_addr, "JSON-RPC");
         Ok(())
     }
+}
+
+/// Whether the node runs the chain itself.
+fn executes(config: &Config) -> bool {
+    config.node.roles.contains(&Role::Consensus)
 }
 
 async fn open_database(node: &Node, config: &Config) -> anyhow::Result<Arc<dyn Kv>> {

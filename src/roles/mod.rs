@@ -13,7 +13,7 @@ mod node_api;
 mod setup;
 mod storage;
 
-pub use setup::{SEED_FILE, Setup, SetupRequest, read_keys, write_seed};
+pub use setup::{SEED_FILE, Setup, SetupRequest, read_genesis, read_keys, write_seed};
 
 use crate::{runtime::Node, types::Role};
 use base::Base;

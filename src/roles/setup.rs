@@ -1,14 +1,19 @@
 //! A node's directory: settings, seed of its keys, genesis. Created on the first start, read on every later one.
 
 use crate::{
-    config::{CONFIG_FILE, Config, Flags},
+    config::{CONFIG_FILE, ChainMode, Config, Flags},
     crypto::NodeKeys,
     ledger::genesis::Genesis,
     runtime::NodeRng,
     types::{ByteCount, Role},
 };
 use anyhow::{Context, bail};
-use std::{fs, io::Write, os::unix::fs::OpenOptionsExt, path::Path};
+use std::{
+    fs,
+    io::Write,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+};
 
 /// The seed of all the node's keys, 64 hexadecimal digits, readable by its owner alone.
 pub const SEED_FILE: &str = "node.key";
@@ -21,7 +26,7 @@ pub struct Setup {
     pub config: Config,
     /// Its keys.
     pub keys: NodeKeys,
-    /// The chain's first block; present where the chain is executed.
+    /// The chain's first block; present where the chain is executed or verified.
     pub genesis: Option<Genesis>,
 }
 
@@ -38,6 +43,10 @@ pub struct SetupRequest {
     pub space: Option<ByteCount>,
     /// Addresses to listen on.
     pub listen: Vec<String>,
+    /// Whether to verify the chain instead of believing others.
+    pub light: bool,
+    /// The genesis file.
+    pub genesis: Option<PathBuf>,
 }
 
 impl Setup {
@@ -74,10 +83,8 @@ impl Setup {
     }
 
     fn complete(config: Config, keys: NodeKeys) -> anyhow::Result<Self> {
-        let genesis = match config.node.roles.contains(&Role::Consensus) {
-            true => Some(read_genesis(&config.chain.genesis)?),
-            false => None,
-        };
+        let needed = config.node.roles.contains(&Role::Consensus) || config.chain.mode == ChainMode::Light;
+        let genesis = needed.then(|| read_genesis(&config.chain.genesis)).transpose()?;
         Ok(Self { config, keys, genesis })
     }
 }
@@ -89,6 +96,9 @@ fn flags_of(dir: &Path, request: &SetupRequest, fresh: bool, keys: &NodeKeys) ->
         bootstrap: request.join.clone(),
         space: request.space,
         listen: request.listen.clone(),
+        light: request.light,
+        // The settings' path starts at the node's directory, that of the command line where the command was given.
+        genesis: request.genesis.as_ref().map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone())),
         ..Flags::default()
     };
     if fresh && let Some(role) = request.role {
@@ -133,7 +143,8 @@ fn read_seed(dir: &Path) -> anyhow::Result<[u8; 32]> {
     Ok(seed)
 }
 
-fn read_genesis(path: &Path) -> anyhow::Result<Genesis> {
+/// Reads a genesis document.
+pub fn read_genesis(path: &Path) -> anyhow::Result<Genesis> {
     let meta = fs::metadata(path).with_context(|| format!("cannot read the genesis file `{}`", path.display()))?;
     if meta.len() > GENESIS_MAX_BYTES {
         bail!("the genesis file `{}` is {} B, the limit is {GENESIS_MAX_BYTES} B", path.display(), meta.len());
@@ -162,5 +173,29 @@ mod tests {
         assert_eq!(mode & 0o777, 0o600);
         fs::write(dir.path().join(SEED_FILE), "zz").unwrap();
         assert!(Setup::load(dir.path()).err().unwrap().to_string().contains("seed"));
+    }
+
+    #[test]
+    fn a_light_node_needs_a_genesis_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let request = SetupRequest { role: Some(Role::Storage), light: true, ..SetupRequest::default() };
+        let refused = format!("{:#}", Setup::load_or_create(dir.path(), request.clone()).err().unwrap());
+        assert!(refused.contains("genesis.json"), "{refused}");
+        let elsewhere = tempfile::tempdir().unwrap();
+        let file = elsewhere.path().join("g.json");
+        let genesis = Genesis {
+            chain_id: 11_332,
+            profile: crate::types::Profile::Dev,
+            overrides: Default::default(),
+            time_ms: 1,
+            extra_data: Default::default(),
+            alloc: Default::default(),
+            validators: Vec::new(),
+        };
+        fs::write(&file, serde_json::to_vec(&genesis).unwrap()).unwrap();
+        let request = SetupRequest { genesis: Some(file), ..request };
+        assert_eq!(Setup::load_or_create(dir.path(), request).unwrap().genesis, Some(genesis.clone()));
+        let again = Setup::load(dir.path()).unwrap();
+        assert_eq!((again.config.chain.mode, again.genesis), (ChainMode::Light, Some(genesis)));
     }
 }

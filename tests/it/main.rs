@@ -8,5 +8,6 @@ mod failures;
 mod files;
 mod full_disk;
 mod ledger;
+mod light;
 mod process;
 mod stop;

@@ -73,9 +73,15 @@ pub async fn ready_document(path: &Path) -> Value {
 
 /// A further miner in a process of its own, once the chain knows it.
 pub async fn joiner(home: &Path, join: &str) -> Guard {
+    joiner_with(home, join, &[]).await
+}
+
+/// As [`joiner`], with further arguments.
+pub async fn joiner_with(home: &Path, join: &str, extra: &[&str]) -> Guard {
     let child = Command::new(BINARY)
         .args(["run", "--role", "storage", "--space", "256MiB", "--name", "joiner", "--join", join, "--dir"])
         .arg(home.join("joiner"))
+        .args(extra)
         .env("CESS_HOME", home)
         .stdin(Stdio::null())
         .stdout(Stdio::null())

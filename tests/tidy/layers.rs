@@ -20,7 +20,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("kv", &["BASE"]),
     ("network", &["BASE"]),
     ("rpc", &["BASE"]),
-    ("client", &["BASE", "network", "rpc", "ledger"]),
+    ("client", &["BASE", "kv", "network", "rpc", "ledger", "consensus"]),
     ("chain", &["BASE", "kv", "rpc", "network", "ledger", "consensus", "client"]),
     ("storage", &["BASE", "kv", "rpc", "network", "proofs", "ledger", "client"]),
     ("tee", &["BASE", "rpc", "network", "proofs", "ledger", "client", "storage"]),

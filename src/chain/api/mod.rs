@@ -7,6 +7,7 @@ mod blocks;
 mod cess;
 mod eth;
 mod fees;
+mod light;
 mod logs;
 mod net;
 mod objects;
@@ -45,6 +46,7 @@ pub fn module(api: Api) -> Result<RpcModule<()>, RegisterMethodError> {
     subscribe::register(&mut module, &api)?;
     net::register(&mut module, &api)?;
     cess::register(&mut module, &api)?;
+    light::register(&mut module, &api)?;
     Ok(module)
 }
 

@@ -10,6 +10,7 @@ pub use http::HttpTransport;
 pub use tunnel::{RPC_PROTOCOL, TunnelTransport, serve_tunnel};
 
 use super::{ChainError, revert};
+use crate::network::PeerId;
 use crate::rpc::error::REVERTED;
 use alloy_primitives::Bytes;
 use async_trait::async_trait;
@@ -41,6 +42,18 @@ impl From<RpcFailure> for ChainError {
     }
 }
 
+/// What is wrong with a chain node whose answer could not be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// It does not have what was asked for; another one may.
+    Lacking,
+    /// It answered something that is provably false.
+    Lied,
+}
+
+/// An answer and the chain node it came from, where the transport tells its nodes apart.
+pub type Attributed = (Result<Value, RpcFailure>, Option<PeerId>);
+
 /// Carries JSON-RPC calls to a chain node.
 #[async_trait]
 pub trait RpcTransport: Send + Sync + 'static {
@@ -53,6 +66,19 @@ pub trait RpcTransport: Send + Sync + 'static {
         params: Value,
         patience: Duration,
     ) -> Result<Result<Value, RpcFailure>, ChainError>;
+
+    /// As [`RpcTransport::exchange`], and says who answered.
+    async fn exchange_with(&self, method: &str, params: Value, patience: Duration) -> Result<Attributed, ChainError> {
+        Ok((self.exchange(method, params, patience).await?, None))
+    }
+
+    /// Chain nodes that may answer.
+    fn nodes(&self) -> usize {
+        1
+    }
+
+    /// Says that an answer of `node` could not be used: others are asked before it for a while.
+    fn blame(&self, _node: Option<PeerId>, _fault: Fault, _reason: &str) {}
 
     /// Makes one ordinary call.
     async fn call(&self, method: &str, params: Value) -> Result<Value, ChainError> {

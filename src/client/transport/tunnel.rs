@@ -1,8 +1,9 @@
 //! Calls through the peer-to-peer host: a home node needs no open port and no HTTP endpoint of a chain node.
 //!
-//! Several chain nodes may answer. One is used until it fails; a failed one is left alone for a growing while.
+//! Several chain nodes may answer. One is used until it fails; a failed one is left alone for a growing while, one that was caught
+//! lying for longer.
 
-use super::{CALL_DEADLINE, RpcFailure, RpcTransport, wire};
+use super::{Attributed, CALL_DEADLINE, Fault, RpcFailure, RpcTransport, wire};
 use crate::client::ChainError;
 use crate::network::{NetError, Network, Protocol, RequestHandler};
 use crate::rpc::{self, RpcModule, limits};
@@ -27,6 +28,8 @@ const ATTEMPTS_MIN: u32 = 3;
 const BACKOFF_FIRST: Duration = Duration::from_millis(100);
 /// Longest pause of a peer that keeps failing.
 const BACKOFF_MAX: Duration = Duration::from_secs(10);
+/// Pause of a peer that lied. It is asked again, since whoever has no other peer would be cut off.
+const LIAR_PAUSE: Duration = Duration::from_secs(20);
 const _: () = assert!(limits::TUNNEL_MAX_BYTES <= crate::network::REQUEST_MAX_BYTES);
 
 /// A client of several chain nodes over a [`Network`].
@@ -103,13 +106,33 @@ impl RpcTransport for TunnelTransport {
         params: Value,
         patience: Duration,
     ) -> Result<Result<Value, RpcFailure>, ChainError> {
+        Ok(self.exchange_with(method, params, patience).await?.0)
+    }
+
+    fn nodes(&self) -> usize {
+        self.peers.lock().known.len()
+    }
+
+    fn blame(&self, node: Option<PeerId>, fault: Fault, reason: &str) {
+        let Some(peer) = node else { return };
+        match fault {
+            Fault::Lied => tracing::warn!(%peer, reason, "chain node lied"),
+            Fault::Lacking => tracing::debug!(%peer, reason, "chain node lacks what was asked for"),
+        }
+        self.peers.lock().blamed(peer, fault, Instant::now());
+    }
+
+    async fn exchange_with(&self, method: &str, params: Value, patience: Duration) -> Result<Attributed, ChainError> {
         let body = Bytes::from(wire::question(method, &params));
         if body.len() > limits::TUNNEL_MAX_BYTES {
             let reason = format!("request of {} B is over the limit of {} B", body.len(), limits::TUNNEL_MAX_BYTES);
-            return Ok(Err(too_large(rpc::error::REQUEST_TOO_LARGE, reason)));
+            return Ok((Err(too_large(rpc::error::REQUEST_TOO_LARGE, reason)), None));
         }
         let end = Instant::now() + self.deadline + patience;
-        let mut last = "no chain node is known".to_owned();
+        let mut last = match self.nodes() {
+            0 => "no chain node is known".to_owned(),
+            _ => "every chain node rests after a failure".to_owned(),
+        };
         loop {
             let now = Instant::now();
             let Some((at, peer, wake)) = self.peers.lock().choose(now).filter(|(_, _, wake)| *wake < end) else {
@@ -121,9 +144,11 @@ impl RpcTransport for TunnelTransport {
             match self.attempt(peer, body.clone(), limit).await {
                 Attempt::Answered(answer) => {
                     self.peers.lock().worked(at, peer);
-                    return Ok(answer);
+                    return Ok((answer, Some(peer)));
                 }
-                Attempt::TooLarge(reason) => return Ok(Err(too_large(rpc::error::ANSWER_TOO_LARGE, reason))),
+                Attempt::TooLarge(reason) => {
+                    return Ok((Err(too_large(rpc::error::ANSWER_TOO_LARGE, reason)), Some(peer)));
+                }
                 Attempt::Failed(reason) => {
                     tracing::debug!(%peer, method, reason, "chain node did not answer");
                     self.peers.lock().failed(at, peer, Instant::now());
@@ -152,6 +177,14 @@ impl Peers {
             state.failures = 0;
             state.rests_until = None;
             self.current = at;
+        }
+    }
+
+    fn blamed(&mut self, peer: PeerId, fault: Fault, now: Instant) {
+        let Some(at) = self.known.iter().position(|state| state.peer == peer) else { return };
+        self.failed(at, peer, now);
+        if fault == Fault::Lied {
+            self.known[at].rests_until = Some(now + LIAR_PAUSE);
         }
     }
 
