@@ -36,7 +36,7 @@ pub(super) const SYNC_MAX_BYTES: usize = 7 << 20;
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub(super) enum Message {
     Vote(Vote, Signature),
-    Proposal(HeadedProposal, Signature),
+    Proposal(Box<HeadedProposal>, Signature),
     Part(ProposalPart),
     Polka(Polka),
     Round(RoundProof),
@@ -120,7 +120,7 @@ impl From<SignedConsensusMsg<BftContext>> for Message {
     fn from(message: SignedConsensusMsg<BftContext>) -> Self {
         match message {
             SignedConsensusMsg::Vote(vote) => Message::Vote(vote.message, vote.signature),
-            SignedConsensusMsg::Proposal(proposal) => Message::Proposal(proposal.message, proposal.signature),
+            SignedConsensusMsg::Proposal(proposal) => Message::Proposal(Box::new(proposal.message), proposal.signature),
         }
     }
 }
@@ -281,7 +281,7 @@ impl Codec<SignedConsensusMsg<BftContext>> for EngineCodec {
         match codec::decode::<Message>(&bytes)? {
             Message::Vote(vote, signature) => Ok(SignedConsensusMsg::Vote(SignedMessage::new(vote, signature))),
             Message::Proposal(proposal, signature) => {
-                Ok(SignedConsensusMsg::Proposal(SignedMessage::new(proposal, signature)))
+                Ok(SignedConsensusMsg::Proposal(SignedMessage::new(*proposal, signature)))
             }
             _ => Err(malformed(Message::NAME, "it is neither a vote nor a proposal")),
         }
@@ -502,7 +502,7 @@ mod tests {
         let proof = RoundProof { height: 1, round: 0, precommits: true, votes: vec![] };
         let messages = [
             Message::Vote(vote, signature(1)),
-            Message::Proposal(proposal(2, None), signature(1)),
+            Message::Proposal(Box::new(proposal(2, None)), signature(1)),
             Message::Part(part(vec![])),
             Message::Polka(polka),
             Message::Round(proof),

@@ -124,6 +124,10 @@ impl Application for ToyChain {
         sleep(self.interval).await;
     }
 
+    fn waiting_bytes(&self) -> usize {
+        self.body_bytes
+    }
+
     async fn propose(&self, height: Height, round: u32) -> anyhow::Result<Block> {
         let mut block = self.build(&self.keys, round);
         anyhow::ensure!(block.header.height == height, "asked for a block of height {height}");
