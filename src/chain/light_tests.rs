@@ -75,7 +75,7 @@ impl Host {
     }
 
     fn light_with(self: &Arc<Self>, kv: Arc<dyn Kv>) -> LightChain {
-        LightChain::open(&node(), self.clone(), &genesis(&self.fixture.keys), kv).unwrap()
+        LightChain::open(&node(), self.clone(), &genesis(&self.fixture.keys), kv, None).unwrap()
     }
 
     /// From now on the answers of `method` are changed.
@@ -382,7 +382,7 @@ async fn a_liar_is_passed_over_for_an_honest_node() {
     }
     let tunnel = Arc::new(TunnelTransport::new(hub.join(PeerId::random()), peers.clone()));
     let keys = &honest.fixture.keys;
-    let light = LightChain::open(&node(), tunnel.clone(), &genesis(keys), Arc::new(MemoryKv::new())).unwrap();
+    let light = LightChain::open(&node(), tunnel.clone(), &genesis(keys), Arc::new(MemoryKv::new()), None).unwrap();
     assert_eq!(light.balance(SINK).await.unwrap(), honest.local.balance(SINK).await.unwrap());
     let (_, by) = tunnel.exchange_with("cess_status", json!([]), Duration::ZERO).await.unwrap();
     assert_eq!(by, Some(peers[1]), "the liar is asked last");

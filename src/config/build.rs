@@ -54,6 +54,7 @@ pub(super) fn config(layers: &Layers) -> Result<Config, ConfigError> {
         chain: ChainConfig {
             mode: at("chain", "mode").parse()?,
             genesis: dir.join(at("chain", "genesis").text()),
+            trusted_block: at("chain", "trusted_block").unless_empty().map(|setting| setting.parse()).transpose()?,
             block_interval_ms: at("chain", "block_interval_ms").number_or_none(60_000)?,
             idle_block_interval_ms: at("chain", "idle_block_interval_ms").number_or_none(600_000)?,
             mempool_max_txs: at("chain", "mempool_max_txs").number(16..=1_000_000)?,
@@ -87,6 +88,7 @@ pub(super) fn layers(config: &Config) -> Layers {
         ("storage", "tranquility", number(storage.tranquility)),
         ("chain", "mode", text(&chain.mode)),
         ("chain", "genesis", path_value(chain.genesis.strip_prefix(&node.dir).unwrap_or(&chain.genesis))),
+        ("chain", "trusted_block", Value::String(chain.trusted_block.map(|b| b.to_string()).unwrap_or_default())),
         ("chain", "block_interval_ms", optional(chain.block_interval_ms)),
         ("chain", "idle_block_interval_ms", optional(chain.idle_block_interval_ms)),
         ("chain", "mempool_max_txs", number(chain.mempool_max_txs)),

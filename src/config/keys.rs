@@ -167,6 +167,15 @@ const CHAIN: &[Key] = &[
         doc: &["The genesis file. A relative path starts at the node's directory."],
     },
     Key {
+        name: "trusted_block",
+        default: r#""""#,
+        env: "CESS_CHAIN_TRUSTED_BLOCK",
+        doc: &[
+            "Block a light node insists on, as HEIGHT:ID with an id from a source you trust, such as `cess light HEIGHT` on a machine",
+            "that was never away. Needed after being off for longer than the unbonding time; empty trusts genesis and checkpoint.",
+        ],
+    },
+    Key {
         name: "block_interval_ms",
         default: "0",
         env: "CESS_CHAIN_BLOCK_INTERVAL_MS",

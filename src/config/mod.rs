@@ -20,7 +20,7 @@ pub use error::{ConfigError, Source};
 pub use flags::Flags;
 pub use keys::{Key, SECTIONS, Section};
 
-use crate::types::{ByteCount, Role};
+use crate::types::{ByteCount, Role, TrustedBlock};
 use layers::Layers;
 use libp2p::Multiaddr;
 use std::{
@@ -147,6 +147,8 @@ pub struct ChainConfig {
     pub mode: ChainMode,
     /// The genesis file; already resolved against the node's directory.
     pub genesis: PathBuf,
+    /// Block a light node insists on.
+    pub trusted_block: Option<TrustedBlock>,
     /// Overrides the profile's shortest time between blocks.
     pub block_interval_ms: Option<u64>,
     /// Overrides the profile's time between blocks while nothing waits.

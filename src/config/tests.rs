@@ -1,6 +1,7 @@
 //! The key table, the layers and every way to get a setting wrong.
 
 use super::*;
+use crate::types::BlockId;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 use tempfile::TempDir;
@@ -182,6 +183,10 @@ fn a_node_without_the_chain_believes_or_verifies() {
     let full = refused("[chain]\nmode = \"full\"");
     assert!(full.contains("`chain.mode` is `full`") && full.contains("role consensus"), "{full}");
     assert!(refused("[chain]\nmode = \"lite\"").contains("expected remote or light"));
+    for bad in ["7", "0:00", "x:00", "7:00"] {
+        let why = refused(&format!("[chain]\ntrusted_block = \"{bad}\""));
+        assert!(why.contains(&format!("`chain.trusted_block` is `{bad}`")), "{why}");
+    }
 }
 
 proptest! {
@@ -202,6 +207,7 @@ proptest! {
         config.rpc.max_batch = batch;
         config.rpc.listen = rpc.then(|| "[::1]:99".parse().expect("valid"));
         config.chain.block_interval_ms = interval;
+        config.chain.trusted_block = interval.map(|height| TrustedBlock { height, id: BlockId([7; 32]) });
         config.chain.mode = if rpc { ChainMode::Light } else { ChainMode::Remote };
         config.chain.genesis = config.node.dir.join(genesis);
         let file = dir.path().join(CONFIG_FILE);

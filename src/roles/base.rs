@@ -56,7 +56,7 @@ impl Base {
         let tunnel = Arc::new(TunnelTransport::new(network.clone(), bootstrap_peers(&config)));
         let chain: Arc<dyn ChainClient> = match (config.chain.mode, &genesis) {
             (ChainMode::Light, Some(genesis)) if !executes(&config) => {
-                Arc::new(LightChain::open(node, tunnel.clone(), genesis, kv.clone())?)
+                Arc::new(LightChain::open(node, tunnel.clone(), genesis, kv.clone(), config.chain.trusted_block)?)
             }
             _ => Arc::new(RemoteChain::new(tunnel.clone())),
         };

@@ -91,3 +91,28 @@ id!(
     /// Domain-separated BLAKE3 of a consensus header.
     BlockId, "block"
 );
+
+/// A block that somebody vouches for, written `HEIGHT:ID`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TrustedBlock {
+    /// Its height, at least 1.
+    pub height: u64,
+    /// Its id.
+    pub id: BlockId,
+}
+
+impl fmt::Display for TrustedBlock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.height, self.id)
+    }
+}
+
+impl FromStr for TrustedBlock {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (height, id) = text.split_once(':').ok_or("expected HEIGHT:ID")?;
+        let height = height.parse().ok().filter(|height| *height > 0).ok_or("the height is a number from 1 on")?;
+        Ok(Self { height, id: id.parse().map_err(|e: IdError| e.to_string())? })
+    }
+}

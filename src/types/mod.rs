@@ -9,7 +9,7 @@ mod role;
 mod units;
 
 pub use alloy_primitives::{Address, B256, Bytes as EthBytes, U256};
-pub use ids::{BlockId, FileId, FragmentId, IdError, SegmentId};
+pub use ids::{BlockId, FileId, FragmentId, IdError, SegmentId, TrustedBlock};
 pub use params::{Params, Profile};
 pub use role::Role;
 pub use units::{Amount, ByteCount, ChainId, Height, TOKEN, UnitError, format_tokens};

@@ -30,7 +30,7 @@ use crate::network::PeerId;
 use crate::rpc::error::{LIMIT_EXCEEDED, SERVER_ERROR, UNAVAILABLE};
 use crate::runtime::{Clock, Node};
 use crate::types::params::BLOCK_GAS_LIMIT;
-use crate::types::{Address, B256, FileId, Height, Params, U256};
+use crate::types::{Address, B256, FileId, Height, Params, TrustedBlock, U256};
 use alloy_primitives::{BloomInput, Bytes};
 use alloy_trie::EMPTY_ROOT_HASH;
 use async_trait::async_trait;
@@ -71,17 +71,21 @@ struct Newest {
 }
 
 impl LightChain {
-    /// The chain of `genesis` behind `transport`, from the checkpoint in `kv` on if there is one.
+    /// The chain of `genesis` behind `transport`, from the checkpoint in `kv` on if there is one. The block `trusted` must be part of it.
     pub fn open(
         node: &Node,
         transport: Arc<dyn RpcTransport>,
         genesis: &Genesis,
         kv: Arc<dyn Kv>,
+        trusted: Option<TrustedBlock>,
     ) -> Result<Self, LightError> {
         let client = LightClient::new(transport.clone(), genesis, node.pool.clone())?;
+        if let Some(block) = trusted {
+            client.insist(block);
+        }
         if let Some(bytes) = kv.get(Column::Meta, KEY_CHECKPOINT)? {
             let checkpoint: Checkpoint = codec::decode(&bytes)?;
-            warn_if_old(&checkpoint, client.params(), node.clock.unix_ms());
+            warn_if_old(&checkpoint, trusted, client.params(), node.clock.unix_ms());
             client.resume(checkpoint)?;
         }
         let head = Arc::new(LightHead::genesis(&client));
@@ -438,16 +442,15 @@ fn check_part(answer: ContentsPart, offset: usize) -> Result<ContentsPart, Light
 }
 
 /// Whoever had stake at the checkpoint may have taken it away since: nothing deters those from signing another history.
-fn warn_if_old(checkpoint: &Checkpoint, params: &Params, now_ms: u64) {
+fn warn_if_old(checkpoint: &Checkpoint, trusted: Option<TrustedBlock>, params: &Params, now_ms: u64) {
     let Some(newest) = &checkpoint.newest else { return };
+    if trusted.is_some_and(|block| block.height > newest.height) {
+        return;
+    }
     let lock_blocks = params.unbond_lock_eras.saturating_mul(params.era_blocks);
     let lock_ms = lock_blocks.saturating_mul(params.idle_block_interval_ms);
     if now_ms.saturating_sub(newest.time_ms) > lock_ms {
         let (height, era) = (newest.height, checkpoint.era);
-        tracing::warn!(
-            height,
-            era,
-            "the light checkpoint is older than the unbonding time: compare a recent block with a source you trust"
-        );
+        tracing::warn!(height, era, "the light checkpoint is older than the unbonding time: set chain.trusted_block");
     }
 }

@@ -8,7 +8,7 @@ use crate::ledger::contents::ContentsError;
 use crate::ledger::genesis::GenesisError;
 use crate::ledger::witness::WitnessError;
 use crate::rpc::error::{METHOD_NOT_FOUND, NOT_FOUND, UNAVAILABLE};
-use crate::types::{B256, FileId, Height};
+use crate::types::{B256, BlockId, FileId, Height};
 
 /// What a light client can be told wrong, or not at all.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -25,6 +25,9 @@ pub enum LightError {
     /// The node follows another chain.
     #[error("the chain node follows the chain with genesis {found}, the genesis given has hash {expected}")]
     ForeignGenesis { found: B256, expected: B256 },
+    /// Another history than the one vouched for.
+    #[error("block {height} has id {found} on this chain, {expected} is trusted: it is another history")]
+    ForeignBlock { height: Height, found: BlockId, expected: BlockId },
     /// A checkpoint of another chain.
     #[error("the saved checkpoint belongs to the chain with genesis {found}, the genesis given has hash {expected}")]
     ForeignCheckpoint { found: B256, expected: B256 },
@@ -80,7 +83,7 @@ impl LightError {
             Self::Header(HeaderFault::Fork { .. }) => None,
             Self::Malformed(_) | Self::Header(_) | Self::Unlinked { .. } | Self::Witness { .. } => Some(Fault::Lied),
             Self::Incomplete { .. } | Self::Contents(_) | Self::Misplaced { .. } => Some(Fault::Lied),
-            Self::Manifest { .. } | Self::ForeignGenesis { .. } => Some(Fault::Lied),
+            Self::Manifest { .. } | Self::ForeignGenesis { .. } | Self::ForeignBlock { .. } => Some(Fault::Lied),
             _ => None,
         }
     }

@@ -17,8 +17,9 @@ use crate::ledger::genesis::{Genesis, GenesisError};
 use crate::ledger::header::ExecutedHeader;
 use crate::ledger::modules::committee_of_era;
 use crate::ledger::state::MemoryState;
+use crate::network::PeerId;
 use crate::runtime::CpuPool;
-use crate::types::{B256, Height, Params};
+use crate::types::{B256, Height, Params, TrustedBlock};
 use alloy_primitives::Bytes;
 use parking_lot::Mutex;
 use serde_json::json;
@@ -27,6 +28,7 @@ use std::sync::{
     Arc,
     atomic::{AtomicU64, Ordering},
 };
+use std::time::Duration;
 
 /// Eras whose committees are kept. Heights of older ones are reached by walking again from genesis.
 const ERAS_MAX: usize = 64;
@@ -64,7 +66,9 @@ struct Known {
     executed: BTreeMap<Height, ExecutedHeader>,
     /// Era of the checkpoint this client continued from.
     root: Option<u64>,
-    /// Whether the node is known to follow the chain of this genesis.
+    /// Block that must be part of the chain.
+    trusted: Option<TrustedBlock>,
+    /// Whether the nodes are known to follow the chain of this genesis, with that block.
     anchored: bool,
 }
 
@@ -81,6 +85,7 @@ impl LightClient {
             signed: BTreeMap::new(),
             executed: BTreeMap::new(),
             root: None,
+            trusted: None,
             anchored: false,
         };
         Ok(Self {
@@ -102,11 +107,19 @@ impl LightClient {
         }
         let era = Arc::new(TrustedEra::new(checkpoint.era, checkpoint.committee)?);
         let mut known = self.known.lock();
-        known.anchored = checkpoint.newest.is_some();
+        known.anchored = checkpoint.newest.is_some() && known.trusted.is_none();
         known.newest = checkpoint.newest;
         known.root = Some(era.era);
         known.eras.insert(era.era, era);
         Ok(())
+    }
+
+    /// Insists on a block from a source that is trusted: whoever can sign another history since genesis, or since a checkpoint that is
+    /// too old, cannot sign one with this block in it.
+    pub fn insist(&self, block: TrustedBlock) {
+        let mut known = self.known.lock();
+        known.trusted = Some(block);
+        known.anchored = false;
     }
 
     /// Where to continue later.
@@ -169,7 +182,7 @@ impl LightClient {
             return Ok(signed.clone());
         }
         let era = self.era(self.rules.calendar.era(height)).await?;
-        let signed = self.ask_signed(height, era).await?;
+        let (signed, _) = self.ask_signed(height, era).await?;
         self.note(&signed.header)?;
         remember(&mut self.known.lock().signed, height, signed.clone());
         Ok(signed)
@@ -224,6 +237,10 @@ impl LightClient {
     /// The committee of an era: known, or reached era by era from the nearest one before it.
     pub async fn era(&self, era: u64) -> Result<Arc<TrustedEra>, LightError> {
         self.anchor().await?;
+        self.walk(era).await
+    }
+
+    async fn walk(&self, era: u64) -> Result<Arc<TrustedEra>, LightError> {
         loop {
             let nearest = self.nearest(era);
             if nearest.era == era {
@@ -242,22 +259,49 @@ impl LightClient {
         nearest.clone()
     }
 
-    /// Makes sure once that the nodes follow the chain of this very genesis: the first block names its hash.
+    /// Makes sure once that the nodes follow the chain that is meant: its first block names the hash of genesis, and the block that
+    /// is insisted on is part of it.
     async fn anchor(&self) -> Result<(), LightError> {
-        if self.known.lock().anchored {
+        let (anchored, continued, trusted) = {
+            let known = self.known.lock();
+            (known.anchored, known.root.is_some(), known.trusted)
+        };
+        if anchored {
             return Ok(());
         }
-        let first = self.nearest(0);
-        let header = self.ask_signed(1, first).await?.header;
-        if header.executed_parent != self.genesis_hash {
-            let (found, expected) = (header.executed_parent, self.genesis_hash);
-            return Err(LightError::ForeignGenesis { found, expected });
+        if !continued {
+            let (first, by) = self.ask_signed(1, self.nearest(0)).await?;
+            let (found, expected) = (first.header.executed_parent, self.genesis_hash);
+            if found != expected {
+                return Err(self.misled(by, LightError::ForeignGenesis { found, expected }));
+            }
+        }
+        if let Some(TrustedBlock { height, id: expected }) = trusted {
+            let era = self.walk(self.rules.calendar.era(height)).await?;
+            let (signed, by) = self.ask_signed(height, era).await?;
+            let found = signed.header.id();
+            if found != expected {
+                return Err(self.misled(by, LightError::ForeignBlock { height, found, expected }));
+            }
         }
         self.known.lock().anchored = true;
         Ok(())
     }
 
-    async fn ask_signed(&self, height: Height, era: Arc<TrustedEra>) -> Result<SignedHeader, LightError> {
+    /// Forgets where a node of another history led, so that the next one is followed from the root.
+    fn misled(&self, by: Option<PeerId>, error: LightError) -> LightError {
+        self.prover.blame(by, &error);
+        let mut known = self.known.lock();
+        let root = known.root.unwrap_or(0);
+        known.eras.retain(|era, _| *era == 0 || *era == root);
+        error
+    }
+
+    async fn ask_signed(
+        &self,
+        height: Height,
+        era: Arc<TrustedEra>,
+    ) -> Result<(SignedHeader, Option<PeerId>), LightError> {
         let rules = self.rules;
         let check = move |value| {
             let bytes: Option<Bytes> = parse("cess_signedHeader", value)?;
@@ -269,9 +313,9 @@ impl LightClient {
             era.verify(&rules, &signed)?;
             Ok(signed)
         };
-        let signed = self.prover.ask("cess_signedHeader", json!([height]), check).await?;
+        let answer = self.prover.ask_from("cess_signedHeader", json!([height]), Duration::ZERO, check).await?;
         self.certificates.fetch_add(1, Ordering::Relaxed);
-        Ok(signed)
+        Ok(answer)
     }
 
     /// Verified steps from the era after `from` on: at least one, `count` at most.

@@ -9,7 +9,6 @@ use crate::ledger::genesis::{GenesisValidator, Overrides};
 use crate::types::{Address, Amount, BlockId, Profile};
 use async_trait::async_trait;
 use serde_json::Value;
-use std::time::Duration;
 
 const CHAIN: u64 = 11_332;
 const ERA_BLOCKS: u64 = 4;
@@ -288,4 +287,27 @@ async fn a_chain_of_another_genesis_is_refused() {
     let other = Genesis { time_ms: 1, ..genesis() };
     let client = LightClient::new(Arc::new(Node(chain)), &other, CpuPool::new("walk", 1)).unwrap();
     assert!(matches!(client.certified(10).await, Err(LightError::ForeignGenesis { .. })));
+}
+
+#[tokio::test]
+async fn a_block_that_is_insisted_on_must_be_part_of_the_chain() {
+    let chain = Chain::new(60);
+    let id = chain.signed(30).unwrap().header.id();
+    let good = client(&chain);
+    good.insist(TrustedBlock { height: 30, id });
+    good.certified(50).await.unwrap();
+    let other = client(&chain);
+    other.insist(TrustedBlock { height: 30, id: BlockId([1; 32]) });
+    for height in [10, 50] {
+        let refused = other.certified(height).await.unwrap_err();
+        assert!(matches!(refused, LightError::ForeignBlock { height: 30, found, .. } if found == id));
+    }
+    assert_eq!(other.known.lock().eras.len(), 1, "the way there is forgotten");
+    let continued = client(&chain);
+    continued.insist(TrustedBlock { height: 30, id: BlockId([1; 32]) });
+    continued.resume(good.checkpoint()).unwrap();
+    assert!(matches!(continued.certified(55).await, Err(LightError::ForeignBlock { .. })));
+    let future = client(&chain);
+    future.insist(TrustedBlock { height: 61, id });
+    assert!(matches!(future.certified(10).await, Err(LightError::Missing { height: 61, .. })));
 }
