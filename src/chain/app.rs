@@ -5,13 +5,16 @@
 
 use super::{
     bft::{Application, Tip},
+    catch_up::missing,
     checks::{self, BlockFault, Expected},
+    error::StoreError,
     full::FullChain,
     head::Head,
 };
 use crate::{
     consensus::{BLOCK_MAX_TXS, Block, Calendar, Certificate, Header, beacon},
     crypto::NodeKeys,
+    network::Network,
     runtime::Counter,
     types::{
         Height,
@@ -26,12 +29,19 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 pub struct LedgerApp {
     chain: Arc<FullChain>,
     keys: NodeKeys,
+    net: Option<Arc<dyn Network>>,
 }
 
 impl LedgerApp {
     /// Over `chain`; `keys` sign this node's beacon contributions.
     pub fn new(chain: Arc<FullChain>, keys: NodeKeys) -> Self {
-        Self { chain, keys }
+        Self { chain, keys, net: None }
+    }
+
+    /// Asks the peers on `net` how far they are.
+    pub fn with_network(mut self, net: Arc<dyn Network>) -> Self {
+        self.net = Some(net);
+        self
     }
 
     async fn blocking<T: Send + 'static>(&self, job: impl FnOnce(&FullChain) -> T + Send + 'static) -> T {
@@ -87,8 +97,26 @@ impl Application for LedgerApp {
         committed.with_context(|| format!("block of height {height} cannot be committed"))
     }
 
+    async fn missing(&self) -> u64 {
+        match &self.net {
+            Some(net) => missing(&self.chain, net).await,
+            None => 0,
+        }
+    }
+
+    async fn commit_many(&self, blocks: Vec<(Block, Certificate)>) -> anyhow::Result<Result<Tip, String>> {
+        let committed = self.blocking(move |chain| {
+            Ok::<_, StoreError>(chain.commit_many(&blocks)?.map(|()| tip_of(chain, &chain.head())))
+        });
+        committed.await.context("blocks that were decided meanwhile cannot be committed")
+    }
+
+    async fn first(&self) -> anyhow::Result<Height> {
+        Ok(self.blocking(|chain| chain.blocks().first_height()).await?)
+    }
+
     async fn decided(&self, height: Height) -> anyhow::Result<Option<(Block, Certificate)>> {
-        let read = |chain: &FullChain, height| -> Result<_, super::error::StoreError> {
+        let read = |chain: &FullChain, height| -> Result<_, StoreError> {
             Ok(chain.blocks().block(height)?.zip(chain.blocks().certificate(height)?))
         };
         Ok(self.blocking(move |chain| read(chain, height)).await?)

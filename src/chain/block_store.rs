@@ -2,7 +2,7 @@
 //!
 //! Owns the layout of these columns. Must not know accounts, slots or execution. Invariants: a decided block is on the medium
 //! together with its certificate and the marker of the decided height before [`BlockStore::append`] returns; blocks are
-//! appended in order without gaps; index entries are written in the batch that holds what they point at.
+//! appended in order without gaps from the first one kept on; index entries are written in the batch that holds what they point at.
 
 use super::{
     error::StoreError,
@@ -17,9 +17,10 @@ use crate::{
 };
 use std::sync::Arc;
 
-const KEY_GENESIS: &[u8] = b"chain/genesis";
+pub(super) const KEY_GENESIS: &[u8] = b"chain/genesis";
 const KEY_DECIDED: &[u8] = b"chain/decided";
 const KEY_EXECUTED: &[u8] = b"chain/executed";
+const KEY_FIRST: &[u8] = b"chain/first";
 
 /// Suffix of a header's key in [`Column::Executed`].
 const PART_HEADER: u8 = b'h';
@@ -53,6 +54,11 @@ impl BlockStore {
         Ok(self.record::<HeightRecord>(Column::Meta, KEY_EXECUTED)?.map(|marker| marker.0))
     }
 
+    /// First height whose block is kept: 1, unless the chain began here with the state of a later block.
+    pub fn first_height(&self) -> Result<Height, StoreError> {
+        Ok(self.record::<HeightRecord>(Column::Meta, KEY_FIRST)?.map_or(1, |marker| marker.0))
+    }
+
     /// Stores a decided block durably. The same block again is fine, another one for its height is not.
     pub fn append(&self, block: &Block, certificate: &Certificate) -> Result<(), StoreError> {
         let height = block.header.height;
@@ -65,9 +71,21 @@ impl BlockStore {
             return Err(StoreError::OutOfOrder { found: height, tip });
         }
         let mut batch = Batch::new();
-        batch.put(Column::Blocks, height.to_be_bytes(), codec::encode(block));
-        batch.put(Column::Certificates, height.to_be_bytes(), codec::encode(certificate));
-        batch.put(Column::Meta, KEY_DECIDED, codec::encode(&HeightRecord(height)));
+        stage_decided(&mut batch, block, certificate);
+        Ok(self.kv.write(batch, Durability::Synced)?)
+    }
+
+    /// Stores decided blocks durably at once. They follow the newest one without gaps.
+    pub fn append_all<'a>(&self, blocks: impl IntoIterator<Item = &'a (Block, Certificate)>) -> Result<(), StoreError> {
+        let (mut batch, mut tip) = (Batch::new(), self.decided_height()?);
+        for (block, certificate) in blocks {
+            let height = block.header.height;
+            if height != tip + 1 {
+                return Err(StoreError::OutOfOrder { found: height, tip });
+            }
+            stage_decided(&mut batch, block, certificate);
+            tip = height;
+        }
         Ok(self.kv.write(batch, Durability::Synced)?)
     }
 
@@ -117,6 +135,17 @@ impl BlockStore {
         batch.put(Column::Meta, KEY_EXECUTED, codec::encode(&HeightRecord(height)));
     }
 
+    /// Adds a block to `batch` after which the chain goes on here, without what was before it: its own body and receipts are not kept.
+    pub fn stage_beginning(&self, batch: &mut Batch, block: &ExecutedBlock) {
+        let height = block.height();
+        let marker = |height| codec::encode(&HeightRecord(height));
+        batch.put(Column::Executed, part(height, PART_HEADER), codec::encode(&block.record()));
+        batch.put(Column::BlockIndex, block.hash.as_slice(), marker(height));
+        batch.put(Column::Meta, KEY_EXECUTED, marker(height));
+        batch.put(Column::Meta, KEY_DECIDED, marker(height));
+        batch.put(Column::Meta, KEY_FIRST, marker(height + 1));
+    }
+
     /// Adds the chain's identity to `batch`.
     pub fn stage_genesis(&self, batch: &mut Batch, record: &GenesisRecord) {
         batch.put(Column::Meta, KEY_GENESIS, codec::encode(record));
@@ -126,6 +155,13 @@ impl BlockStore {
         let bytes = self.kv.get(column, key)?;
         Ok(bytes.map(|bytes| codec::decode::<T>(&bytes)).transpose()?)
     }
+}
+
+fn stage_decided(batch: &mut Batch, block: &Block, certificate: &Certificate) {
+    let height = block.header.height;
+    batch.put(Column::Blocks, height.to_be_bytes(), codec::encode(block));
+    batch.put(Column::Certificates, height.to_be_bytes(), codec::encode(certificate));
+    batch.put(Column::Meta, KEY_DECIDED, codec::encode(&HeightRecord(height)));
 }
 
 fn part(height: Height, part: u8) -> [u8; 9] {

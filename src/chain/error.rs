@@ -40,6 +40,9 @@ pub enum StoreError {
     /// A record that must exist does not.
     #[error("the database lacks the {what} of height {height}")]
     Missing { what: &'static str, height: Height },
+    /// The state of another node's block is only partly here.
+    #[error("the database holds an unfinished state sync: finish it, or start with chain.sync = \"blocks\" to drop it")]
+    UnfinishedSync,
     /// State and executed header disagree.
     #[error("the state of height {height} has root {found}, its header says {expected}: the database is damaged")]
     Root { height: Height, found: B256, expected: B256 },

@@ -14,6 +14,7 @@ use super::{
     recent::RecentStates,
     records::{ExecutedBlock, GenesisRecord, SkippedTx},
     state_store::StateStore,
+    statesync::unfinished,
 };
 use crate::{
     consensus::{Block, Certificate, beacon, check_round},
@@ -61,18 +62,13 @@ pub struct FullChain {
 impl FullChain {
     /// Opens the chain of `genesis` in `kv`: a fresh database is initialised, an unfinished execution completed. Blocks on the disk.
     pub fn open(node: &Node, kv: Arc<dyn Kv>, genesis: &Genesis) -> Result<Arc<Self>, StoreError> {
-        let built = genesis.build().map_err(|e| StoreError::Genesis(e.to_string()))?;
-        let first = ExecutedBlock {
-            hash: built.header.hash_slow(),
-            header: built.header,
-            beacon: genesis.beacon(),
-            block: BlockId::default(),
-            time_ms: genesis.time_ms,
-            skipped: Vec::new(),
-        };
+        if unfinished(kv.as_ref())? {
+            return Err(StoreError::UnfinishedSync);
+        }
+        let (first, delta) = genesis_block(genesis)?;
         let spec = ChainSpec { chain_id: genesis.chain_id, genesis: first.hash, params: genesis.params() };
         let (blocks, state) = (BlockStore::new(kv.clone()), StateStore::new(kv));
-        establish(&blocks, &state, &spec, &first, &built.delta)?;
+        establish(&blocks, &state, &spec, &first, &delta)?;
         let height = blocks.executed_height()?.unwrap_or_default();
         let newest = blocks.executed(height)?.ok_or(StoreError::Missing { what: "executed header", height })?;
         let trie = state.rebuild()?;
@@ -167,7 +163,8 @@ impl FullChain {
         self.worked(block)
     }
 
-    fn worked(&self, block: &Block) -> Result<Arc<Head>, StoreError> {
+    /// Executes a block that is stored.
+    pub(super) fn worked(&self, block: &Block) -> Result<Arc<Head>, StoreError> {
         self.worker.busy(format!("block {}", block.header.height));
         let executed = self.execute(block);
         match &executed {
@@ -178,7 +175,7 @@ impl FullChain {
     }
 
     /// The last look before a block becomes history: its certificate names it, not before its round, and two thirds signed.
-    fn check_certificate(&self, block: &Block, certificate: &Certificate) -> Result<(), StoreError> {
+    pub(super) fn check_certificate(&self, block: &Block, certificate: &Certificate) -> Result<(), StoreError> {
         let height = block.header.height;
         if certificate.block != block.id() || certificate.height != height {
             return Err(StoreError::ForeignCertificate { height, block: block.id(), names: certificate.block });
@@ -326,6 +323,20 @@ impl FullChain {
             params: self.spec.params.clone(),
         }
     }
+}
+
+/// Block zero of a chain, and the state it makes out of nothing.
+pub(super) fn genesis_block(genesis: &Genesis) -> Result<(ExecutedBlock, StateDelta), StoreError> {
+    let built = genesis.build().map_err(|e| StoreError::Genesis(e.to_string()))?;
+    let first = ExecutedBlock {
+        hash: built.header.hash_slow(),
+        header: built.header,
+        beacon: genesis.beacon(),
+        block: BlockId::default(),
+        time_ms: genesis.time_ms,
+        skipped: Vec::new(),
+    };
+    Ok((first, built.delta))
 }
 
 /// Makes sure that the database holds this chain: writes genesis into a fresh one, refuses another chain's.

@@ -20,7 +20,7 @@ use crate::{
         modules::BEACON_RING,
     },
     network::Network,
-    rpc::error::{INTERNAL, LIMIT_EXCEEDED, REVERTED, SERVER_ERROR, TX_REJECTED, UNAVAILABLE},
+    rpc::error::{INTERNAL, LIMIT_EXCEEDED, PRUNED, REVERTED, SERVER_ERROR, TX_REJECTED, UNAVAILABLE},
     types::{Address, B256, FileId, Height, U256},
 };
 use alloy_primitives::Bytes;
@@ -214,6 +214,7 @@ fn manifest(chain: &FullChain, id: FileId) -> Result<Option<Bytes>, ChainError> 
         ChainEvent::FileStored { id: found, manifest, .. } if found == id => Some(manifest),
         _ => None,
     };
+    check_kept(chain, record.stored_at, record.stored_at)?;
     let batch = events_at(chain, record.stored_at)?;
     Ok(batch.and_then(|batch| batch.events.into_iter().rev().find_map(stored)))
 }
@@ -254,7 +255,18 @@ fn events(chain: &FullChain, from: Height, to: Height) -> Result<Vec<EventBatch>
         let message = format!("block {to} is not executed here, block {newest} is");
         return Err(ChainError::Refused { code: UNAVAILABLE, message });
     }
+    check_kept(chain, from, to)?;
     (from..=to).filter_map(|height| events_at(chain, height).transpose()).collect()
+}
+
+/// Refuses a range that begins before this node's history: an answer without those blocks' events would be wrong. Genesis has none.
+pub fn check_kept(chain: &FullChain, from: Height, to: Height) -> Result<(), ChainError> {
+    let (first, from) = (chain.blocks().first_height().map_err(internal)?, from.max(1));
+    if from >= first || from > to {
+        return Ok(());
+    }
+    let message = format!("block {from} is not kept here, this node's history begins with block {first}");
+    Err(ChainError::Refused { code: PRUNED, message })
 }
 
 fn events_at(chain: &FullChain, height: Height) -> Result<Option<EventBatch>, ChainError> {

@@ -9,6 +9,7 @@ mod app;
 pub mod bft;
 mod block_store;
 mod calls;
+mod catch_up;
 mod checks;
 mod committees;
 mod duties;
@@ -28,6 +29,7 @@ mod read_cache;
 mod recent;
 mod records;
 mod state_store;
+pub mod statesync;
 #[cfg(test)]
 mod tests;
 

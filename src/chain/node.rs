@@ -12,6 +12,7 @@ use super::{
     full::FullChain,
     local::LocalChain,
     mempool::spawn_gossip,
+    statesync::{StateServer, StateSync, StateSyncError, SyncConfig},
 };
 use crate::{
     client::{TUNNEL_METHODS, serve_tunnel},
@@ -20,7 +21,7 @@ use crate::{
     ledger::genesis::Genesis,
     network::Network,
     rpc::RpcModule,
-    runtime::Node,
+    runtime::{Node, Worker},
 };
 use jsonrpsee::core::RegisterMethodError;
 use std::{path::PathBuf, sync::Arc};
@@ -32,6 +33,8 @@ pub struct ChainConfig {
     pub wal_dir: PathBuf,
     /// Timeouts and bounds of consensus.
     pub bft: BftConfig,
+    /// How a node without a chain joins one.
+    pub sync: SyncConfig,
 }
 
 /// Why a chain could not start.
@@ -40,6 +43,9 @@ pub enum ChainNodeError {
     /// The database.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The state of a recent block.
+    #[error(transparent)]
+    StateSync(#[from] StateSyncError),
     /// Two methods of one name.
     #[error("the JSON-RPC methods cannot be registered: {0}")]
     Rpc(#[from] RegisterMethodError),
@@ -56,10 +62,12 @@ pub struct ChainNode {
     pub rpc: RpcModule<()>,
     /// The running consensus.
     pub bft: BftHandle,
+    /// Shows what state sync did, as long as the node lives.
+    _sync: Worker,
 }
 
 impl ChainNode {
-    /// Opens the chain in `kv` and joins consensus: as a validator if the committee holds our key, as a follower otherwise.
+    /// Takes over a recent state if that is better, opens the chain in `kv` and joins consensus: as a validator if the committee holds our key, as a follower otherwise.
     pub async fn start(
         node: &Node,
         kv: Arc<dyn Kv>,
@@ -70,17 +78,21 @@ impl ChainNode {
     ) -> Result<Self, ChainNodeError> {
         let dying = kv.clone();
         node.kill.on_kill(move |reason| dying.poison(reason));
+        let server = StateServer::start(node, net.as_ref(), kv.clone());
+        let worker = node.workers.register("state sync");
+        StateSync { node, net: &net, kv: &kv, genesis, config: &config.sync, worker: &worker }.run().await?;
         let (context, genesis) = (node.clone(), genesis.clone());
         let chain = node.pool.run(move || FullChain::open(&context, kv, &genesis)).await?;
+        server.attach(chain.clone());
         let outbox = spawn_gossip(node, net.clone(), chain.clone());
         let client = Arc::new(LocalChain::new(chain.clone(), net.clone(), outbox));
         let rpc = api::module(Api { chain: chain.clone(), client: client.clone(), net: net.clone() })?;
         serve_tunnel(net.as_ref(), rpc.clone(), TUNNEL_METHODS);
-        let app = Arc::new(LedgerApp::new(chain.clone(), keys.clone()));
+        let app = Arc::new(LedgerApp::new(chain.clone(), keys.clone()).with_network(net.clone()));
         duties::spawn(node, client.clone(), keys);
         let chain_id = chain.spec().chain_id;
         let bft = bft::start(node, net, keys, chain_id, &config.wal_dir, app, config.bft);
         let bft = bft.await.map_err(ChainNodeError::Consensus)?;
-        Ok(Self { client, rpc, bft })
+        Ok(Self { client, rpc, bft, _sync: worker })
     }
 }

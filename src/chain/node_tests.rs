@@ -2,12 +2,14 @@
 
 use super::{
     bft::{BftConfig, Misbehaviour},
+    statesync::SyncConfig,
     tests::{CHAIN, FEE, native_key},
     *,
 };
 use crate::{
     client::{ChainClient, RemoteChain, Signer, TunnelTransport, Wallet, light::LightClient},
     codec,
+    config::SyncMode,
     consensus::{Conflict, double_vote},
     crypto::{NodeKeys, native_address},
     kv::MemoryKv,
@@ -19,7 +21,7 @@ use crate::{
     },
     network::{HostConfig, Libp2pNetwork, MemoryHub, MemoryNetwork, Network, peer_id_of},
     rpc::Server,
-    runtime::{CpuPool, Node, NodeRuntime},
+    runtime::{Counter, CpuPool, Node, NodeRuntime},
     types::{Address, Amount, Profile, U256},
 };
 use alloy_primitives::Bytes;
@@ -86,12 +88,17 @@ impl Town {
     }
 
     async fn start(&self, i: u8, kv: Arc<MemoryKv>, peers: &[&Resident]) -> Resident {
+        self.start_synced(i, kv, peers, SyncConfig::default()).await
+    }
+
+    async fn start_synced(&self, i: u8, kv: Arc<MemoryKv>, peers: &[&Resident], sync: SyncConfig) -> Resident {
         let (keys, node) = (keys(i), Node::new(&format!("n{i}"), self.pool.clone()));
         let net = self.hub.join(peer_id_of(&keys.network.public()).unwrap());
         for peer in peers {
             net.dial(peer.net.listen_addrs().remove(0)).await.unwrap();
         }
-        let config = ChainConfig { wal_dir: self.dir.path().join(format!("n{i}")), bft: BftConfig::default() };
+        let wal_dir = self.dir.path().join(format!("n{i}"));
+        let config = ChainConfig { wal_dir, bft: BftConfig::default(), sync };
         let chain = ChainNode::start(&node, kv.clone(), net.clone(), &keys, &self.genesis, config).await.unwrap();
         Resident { node, kv, net, chain }
     }
@@ -217,7 +224,7 @@ async fn lone_validator(town: &Town) -> (NodeRuntime, Remains) {
         let listen = vec!["/ip4/127.0.0.1/tcp/0".parse()?];
         let net = Libp2pNetwork::start(HostConfig::new(keys.network.clone(), CHAIN.to_string(), listen), &node).await?;
         let kv = Arc::new(MemoryKv::new());
-        let config = ChainConfig { wal_dir, bft: BftConfig::default() };
+        let config = ChainConfig { wal_dir, bft: BftConfig::default(), sync: Default::default() };
         let chain = ChainNode::start(&node, kv.clone(), net.clone(), &keys, &genesis, config).await?;
         let remains =
             Remains { chain: Arc::downgrade(chain.client.chain()), kv: Arc::downgrade(&kv), net: Arc::downgrade(&net) };
@@ -367,4 +374,123 @@ async fn an_equivocation_seen_by_one_node_is_punished_on_chain() {
     // One of two, in one era: min((3/2)², 1) · 5 % of 1,000 tokens.
     assert_eq!((activity.punishments, activity.slashed), (2, Amount::tokens(50).0));
     resident.node.tasks.shutdown().await;
+}
+
+fn by_state() -> SyncConfig {
+    SyncConfig { mode: SyncMode::State, ..SyncConfig::default() }
+}
+
+async fn asked(resident: &Resident, method: &'static str, params: serde_json::Value) -> serde_json::Value {
+    let question = serde_json::json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).to_string();
+    let answer = crate::rpc::call_raw(&resident.chain.rpc, question.as_bytes(), &[method]).await;
+    serde_json::from_slice(&answer).unwrap()
+}
+
+/// A node without a past takes over a state that certificates prove, follows from there, also after a restart, and says what it
+/// does not have. Others find the blocks it lacks elsewhere.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_newcomer_takes_over_a_state_and_follows() {
+    const ERA: u64 = 4;
+    let town = Town::with(1, |genesis| genesis.overrides.era_blocks = Some(ERA));
+    let validator = town.start(0, Arc::new(MemoryKv::new()), &[]).await;
+    let (client, mut nonce) = (validator.chain.client.clone(), 0);
+    drive_to(client.as_ref(), &mut nonce, 3 * ERA + 1).await;
+    let kv = Arc::new(MemoryKv::new());
+    let newcomer = town.start_synced(5, kv.clone(), &[&validator], by_state()).await;
+    let blocks = newcomer.chain.client.chain().blocks().clone();
+    let first = blocks.first_height().unwrap();
+    assert!(first > ERA && (first - 1).is_multiple_of(ERA), "history begins with {first}");
+    let worker = |resident: &Resident| {
+        let workers = resident.node.workers.list().into_iter();
+        workers.filter(|worker| worker.name == "state sync" && worker.errors == 0).count()
+    };
+    assert_eq!((worker(&newcomer), newcomer.node.metrics.counter(Counter::StateSyncs)), (1, 1));
+    // It follows, and submits.
+    let sent = newcomer.chain.client.submit(transfer(nonce, Address::repeat_byte(7))).await.unwrap();
+    nonce += 1;
+    mined(newcomer.chain.client.as_ref(), sent).await;
+    let at = |resident: &Resident, height| resident.chain.client.chain().blocks().executed(height).unwrap();
+    assert_eq!(at(&newcomer, first).unwrap().hash, at(&validator, first).unwrap().hash);
+    let sealed = at(&newcomer, first - 1).unwrap();
+    assert_eq!(at(&validator, first - 1), Some(sealed.clone()), "also its time and the id of its header");
+    // What it does not have, it does not invent.
+    let hex = |height: u64| serde_json::json!(format!("{height:#x}"));
+    for height in [1, first - 1] {
+        assert!(
+            asked(&newcomer, "eth_getBlockByNumber", serde_json::json!([hex(height), false])).await["result"].is_null()
+        );
+    }
+    assert!(asked(&newcomer, "eth_getBlockByNumber", serde_json::json!([hex(0), false])).await["result"].is_object());
+    let filter = serde_json::json!([{"fromBlock": hex(first - 1), "toBlock": hex(first)}]);
+    let refused = asked(&newcomer, "eth_getLogs", filter).await["error"].clone();
+    assert_eq!(refused["code"], crate::rpc::error::PRUNED);
+    assert!(refused["message"].as_str().unwrap().contains(&format!("begins with block {first}")), "{refused}");
+    let filter = serde_json::json!([{"fromBlock": hex(first), "toBlock": hex(first)}]);
+    assert!(asked(&newcomer, "eth_getLogs", filter).await["result"].is_array());
+    assert!(newcomer.chain.client.events(1, first).await.is_err());
+    assert!(newcomer.chain.client.events(first, first).await.is_ok());
+    assert!(asked(&newcomer, "eth_feeHistory", serde_json::json!([64, "latest", []])).await["result"].is_object());
+    // A third node, which executes every block, asks the one that has them.
+    let third = town.start(6, Arc::new(MemoryKv::new()), &[&newcomer, &validator]).await;
+    mined(third.chain.client.as_ref(), sent).await;
+    assert_eq!(third.chain.client.chain().blocks().first_height().unwrap(), 1);
+    // A restart finds the chain it has and takes over nothing.
+    newcomer.node.tasks.shutdown().await;
+    town.hub.crash(newcomer.net.local_peer());
+    let again = town.start_synced(5, Arc::new(kv.reopen()), &[&validator], by_state()).await;
+    assert_eq!(again.node.metrics.counter(Counter::StateSyncs), 0);
+    assert_eq!(again.chain.client.chain().blocks().first_height().unwrap(), first);
+    let sent = client.submit(transfer(nonce, Address::repeat_byte(7))).await.unwrap();
+    mined(again.chain.client.as_ref(), sent).await;
+    for resident in [&validator, &third, &again] {
+        resident.node.tasks.shutdown().await;
+    }
+}
+
+/// Nobody offers a state: whoever insists on one does not start, and whoever does not executes the blocks.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_an_offer_only_those_who_insist_give_up() {
+    let town = Town::new(1);
+    let validator = town.start(0, Arc::new(MemoryKv::new()), &[]).await;
+    let (keys, node) = (keys(5), Node::new("n5", town.pool.clone()));
+    let net: Arc<dyn Network> = town.hub.join(peer_id_of(&keys.network.public()).unwrap());
+    net.dial(validator.net.listen_addrs().remove(0)).await.unwrap();
+    let mut sync = by_state();
+    sync.timing.patience = Duration::from_millis(300);
+    let config = ChainConfig { wal_dir: town.dir.path().join("n5"), bft: BftConfig::default(), sync };
+    let kv = Arc::new(MemoryKv::new());
+    let refused = ChainNode::start(&node, kv.clone(), net, &keys, &town.genesis, config).await.err().unwrap();
+    assert!(refused.to_string().contains("no peer offered a snapshot"), "{refused}");
+    node.tasks.shutdown().await;
+    town.hub.crash(peer_id_of(&keys.network.public()).unwrap());
+    let by_blocks = town.start(5, kv, &[&validator]).await;
+    let tx = validator.chain.client.submit(transfer(0, Address::repeat_byte(7))).await.unwrap();
+    mined(by_blocks.chain.client.as_ref(), tx).await;
+    for resident in [&validator, &by_blocks] {
+        resident.node.tasks.shutdown().await;
+    }
+}
+
+/// A validator whose disk was lost comes back by state, a follower that was away by blocks in large stretches.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_was_away_commits_what_it_missed_in_stretches() {
+    const ERA: u64 = 4;
+    let town = Town::with(1, |genesis| {
+        genesis.overrides.era_blocks = Some(ERA);
+        genesis.overrides.block_interval_ms = Some(0);
+    });
+    let validator = town.start(0, Arc::new(MemoryKv::new()), &[]).await;
+    let (client, mut nonce) = (validator.chain.client.clone(), 0);
+    drive_to(client.as_ref(), &mut nonce, 20 * ERA).await;
+    let away = town.start(5, Arc::new(MemoryKv::new()), &[&validator]).await;
+    let last = client.submit(transfer(nonce, Address::repeat_byte(7))).await.unwrap();
+    mined(away.chain.client.as_ref(), last).await;
+    for height in 1..=20 * ERA {
+        let at = |resident: &Resident| resident.chain.client.chain().blocks().executed(height).unwrap().unwrap();
+        assert_eq!(at(&away), at(&validator));
+        assert!(away.chain.client.chain().blocks().certificate(height).unwrap().is_some());
+    }
+    for resident in [&validator, &away] {
+        resident.node.tasks.shutdown().await;
+    }
 }

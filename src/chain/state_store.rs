@@ -240,7 +240,8 @@ impl StateView for PinnedView<'_> {
     }
 }
 
-fn slot_key(address: &Address, slot: &U256) -> [u8; 52] {
+/// Key of a word.
+pub(super) fn slot_key(address: &Address, slot: &U256) -> [u8; 52] {
     let mut key = [0; 52];
     key[..20].copy_from_slice(address.as_slice());
     key[20..].copy_from_slice(&slot.to_be_bytes::<32>());

@@ -390,3 +390,30 @@ async fn the_application_drives_the_chain() {
     app.wait_to_start(1).await;
     assert!(app.validate(&block).await.unwrap_err().contains("block has height 1, expected 2"));
 }
+
+#[test]
+fn many_blocks_are_committed_at_once_and_wrong_ones_are_refused() {
+    let (chain, twin) = (Fixture::new(), Fixture::new());
+    let mut blocks = Vec::new();
+    // Over two eras: committees are judged as the state comes to know them.
+    for nonce in 0..150 {
+        chain.chain.admit(&chain.native(nonce, 1), true).unwrap();
+        let block = chain.next();
+        let certificate = chain.certificate(&block);
+        chain.chain.commit(&block, &certificate).unwrap();
+        blocks.push((block, certificate));
+    }
+    let refused = |blocks: &[(Block, Certificate)]| twin.chain.commit_many(blocks).unwrap().unwrap_err();
+    assert!(refused(&blocks[1..3]).contains("do not follow block 0"));
+    let mut gap = blocks[..3].to_vec();
+    gap.remove(1);
+    assert!(refused(&gap).contains("do not follow block 0"));
+    let mut unsigned = blocks[..3].to_vec();
+    unsigned[2].1.signatures.clear();
+    assert!(refused(&unsigned).contains("height 3"));
+    assert_eq!((twin.chain.head().height(), twin.chain.blocks().decided_height().unwrap()), (0, 0));
+    twin.chain.commit_many(&blocks).unwrap().unwrap();
+    assert_eq!(twin.chain.head().executed, chain.chain.head().executed);
+    let again = Fixture::on(Arc::new(twin.kv.after_power_loss())).unwrap();
+    assert_eq!(again.chain.head().executed, chain.chain.head().executed, "all of them were durable first");
+}

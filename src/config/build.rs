@@ -57,6 +57,7 @@ pub(super) fn config(layers: &Layers) -> Result<Config, ConfigError> {
             trusted_block: at("chain", "trusted_block").unless_empty().map(|setting| setting.parse()).transpose()?,
             block_interval_ms: at("chain", "block_interval_ms").number_or_none(60_000)?,
             idle_block_interval_ms: at("chain", "idle_block_interval_ms").number_or_none(600_000)?,
+            sync: at("chain", "sync").parse()?,
             mempool_max_txs: at("chain", "mempool_max_txs").number(16..=1_000_000)?,
         },
     })
@@ -91,6 +92,7 @@ pub(super) fn layers(config: &Config) -> Layers {
         ("chain", "trusted_block", Value::String(chain.trusted_block.map(|b| b.to_string()).unwrap_or_default())),
         ("chain", "block_interval_ms", optional(chain.block_interval_ms)),
         ("chain", "idle_block_interval_ms", optional(chain.idle_block_interval_ms)),
+        ("chain", "sync", text(&chain.sync)),
         ("chain", "mempool_max_txs", number(chain.mempool_max_txs)),
     ];
     let mut layers = Layers::defaults();

@@ -193,6 +193,16 @@ const CHAIN: &[Key] = &[
         ],
     },
     Key {
+        name: "sync",
+        default: r#""auto""#,
+        env: "CESS_CHAIN_SYNC",
+        doc: &[
+            "How a node without a chain joins one, one of: auto, blocks, state.",
+            "blocks executes every block since genesis; state takes over the state of a recent block, proven by certificates from",
+            "genesis on, and keeps no blocks before it. auto does that if the network is over 1000 blocks ahead and offers one.",
+        ],
+    },
+    Key {
         name: "mempool_max_txs",
         default: "20000",
         env: "CESS_CHAIN_MEMPOOL_MAX_TXS",

@@ -12,6 +12,7 @@ mod keys;
 mod layers;
 mod nearest;
 mod render;
+mod sync_mode;
 
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,7 @@ mod tests;
 pub use error::{ConfigError, Source};
 pub use flags::Flags;
 pub use keys::{Key, SECTIONS, Section};
+pub use sync_mode::SyncMode;
 
 use crate::types::{ByteCount, Role, TrustedBlock};
 use layers::Layers;
@@ -153,6 +155,8 @@ pub struct ChainConfig {
     pub block_interval_ms: Option<u64>,
     /// Overrides the profile's time between blocks while nothing waits.
     pub idle_block_interval_ms: Option<u64>,
+    /// How a node without a chain joins one.
+    pub sync: SyncMode,
     /// Transactions the mempool holds.
     pub mempool_max_txs: u32,
 }

@@ -29,11 +29,13 @@ pub enum Column {
     Uploads,
     /// A gateway's known files.
     Files,
+    /// Parts of a state that is being taken over which are still missing.
+    StateSync,
 }
 
 impl Column {
     /// Every column.
-    pub const ALL: [Column; 13] = [
+    pub const ALL: [Column; 14] = [
         Column::Meta,
         Column::Blocks,
         Column::Certificates,
@@ -47,6 +49,7 @@ impl Column {
         Column::Fragments,
         Column::Uploads,
         Column::Files,
+        Column::StateSync,
     ];
 
     /// Name of the column family on disk.
@@ -65,6 +68,7 @@ impl Column {
             Column::Fragments => "fragments",
             Column::Uploads => "uploads",
             Column::Files => "files",
+            Column::StateSync => "state-sync",
         }
     }
 

@@ -92,6 +92,11 @@ impl StateTrie {
         Ok(this)
     }
 
+    /// The trie of accounts.
+    pub(super) fn account_trie(&self) -> &Trie<Account> {
+        &self.accounts
+    }
+
     /// The account at `address`, if it exists.
     pub fn account(&self, address: &Address) -> Option<&Account> {
         self.accounts.get(&account_key(address))

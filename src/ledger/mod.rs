@@ -15,6 +15,7 @@ pub mod modules;
 pub mod native;
 pub mod placement;
 pub mod receipt;
+pub mod snapshot;
 pub mod state;
 mod trie;
 pub mod tx;

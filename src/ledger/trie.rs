@@ -12,6 +12,8 @@ use alloy_trie::{
 };
 use std::sync::{Arc, OnceLock};
 
+mod walk;
+
 /// What a key of a trie leads to.
 pub trait Leaf: Clone {
     /// The value as nodes hold it; never empty, since that could not be told from absence.

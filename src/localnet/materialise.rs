@@ -67,7 +67,8 @@ fn genesis(plan: &Plan) -> Genesis {
 /// Every validator of a large localnet keeps a seat; eras may be shorter than the profile's.
 fn overrides(plan: &Plan, params: &Params) -> Overrides {
     let validators = plan.of(Role::Consensus).count();
-    Overrides { era_blocks: plan.era_blocks, seats: (validators > params.seats).then_some(validators) }
+    let seats = (validators > params.seats).then_some(validators);
+    Overrides { era_blocks: plan.era_blocks, seats, ..Overrides::default() }
 }
 
 fn config(plan: &Plan, node: &NodePlan, dir: &Path) -> Result<Config, LocalnetError> {

@@ -2,13 +2,14 @@
 
 use super::{Setup, node_api};
 use crate::{
+    chain::statesync::awaits_chain,
     client::{ChainClient, ChainStatus, LightChain, RemoteChain, RpcTransport, Signer, TunnelTransport, Wallet},
     config::{ChainMode, Config},
     crypto::NodeKeys,
     kv::{BlockCache, Kv, RocksKv, RocksOptions},
     ledger::genesis::Genesis,
     network::{HostConfig, Libp2pNetwork, PeerId},
-    rpc::{RpcModule, Server},
+    rpc::{RpcModule, Server, ServerHandle},
     runtime::Node,
     types::{ChainId, Role, params::CHAIN_ID_LOCALNET},
 };
@@ -97,6 +98,15 @@ impl Base {
     /// Adds what every node answers to the methods of its roles.
     pub fn complete_methods(&mut self) -> anyhow::Result<()> {
         node_api::complete(&mut self.methods, &self.node, &self.keys, self.network.clone())
+    }
+
+    /// Answers what the node is busy with until its chain is there, if that may take a while.
+    pub fn serve_early(&self) -> anyhow::Result<Option<ServerHandle>> {
+        let Some(listen) = self.config.rpc.listen.filter(|_| awaits_chain(self.kv.as_ref()).unwrap_or(false)) else {
+            return Ok(None);
+        };
+        let methods = node_api::workers(&self.node)?;
+        Ok(Some(Server::start(listen, methods, self.node.metrics.clone(), &self.node)?))
     }
 
     /// Answers JSON-RPC, unless the settings switch it off or a role did it already.

@@ -1,8 +1,12 @@
 //! A validator or follower: the chain itself, and the doors to it.
 
-use super::{base::Base, directory::Directory, faucet};
+use super::{
+    base::{Base, bootstrap_peers},
+    directory::Directory,
+    faucet,
+};
 use crate::{
-    chain::{ChainConfig, ChainNode},
+    chain::{ChainConfig, ChainNode, statesync::SyncConfig},
     client::{TUNNEL_METHODS, serve_tunnel},
     types::Profile,
 };
@@ -11,9 +15,14 @@ use anyhow::Context;
 /// Starts the chain; from now on the node's other roles use it directly.
 pub async fn start(base: &mut Base) -> anyhow::Result<()> {
     let genesis = base.genesis.clone().context("the consensus role needs a genesis file")?;
-    let config = ChainConfig { wal_dir: base.config.node.dir.join("wal"), bft: Default::default() };
+    let sync = SyncConfig { mode: base.config.chain.sync, peers: bootstrap_peers(&base.config), ..Default::default() };
+    let config = ChainConfig { wal_dir: base.config.node.dir.join("wal"), bft: Default::default(), sync };
     let (network, kv) = (base.network.clone(), base.kv.clone());
+    let early = base.serve_early()?;
     let chain = ChainNode::start(&base.node, kv, network.clone(), &base.keys, &genesis, config).await?;
+    if let Some(early) = early {
+        early.stopped().await;
+    }
     base.chain = chain.client.clone();
     base.methods.merge(chain.rpc)?;
     base.methods.merge(Directory::serve(network.as_ref()).module()?)?;

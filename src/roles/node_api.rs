@@ -30,8 +30,14 @@ pub fn complete(
         }))
     })?;
     if methods.method("cess_workers").is_none() {
-        let workers = node.workers.clone();
-        methods.register_method("cess_workers", move |_, _, _| Ok::<_, ErrorObjectOwned>(workers.list()))?;
+        methods.merge(workers(node)?)?;
     }
     Ok(())
+}
+
+/// `cess_workers` alone.
+pub fn workers(node: &Node) -> anyhow::Result<RpcModule<()>> {
+    let (mut methods, workers) = (RpcModule::new(()), node.workers.clone());
+    methods.register_method("cess_workers", move |_, _, _| Ok::<_, ErrorObjectOwned>(workers.list()))?;
+    Ok(methods)
 }

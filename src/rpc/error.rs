@@ -1,6 +1,6 @@
 //! Error codes of the JSON-RPC surface and constructors for them.
 //!
-//! -32700…-32600 are JSON-RPC's, -32000…-32099 Ethereum's, 3 is geth's for a revert.
+//! -32700…-32600 are JSON-RPC's, -32000…-32099 and 4444 Ethereum's, 3 is geth's for a revert.
 
 use super::limits::MESSAGE_MAX_BYTES;
 use alloy_sol_types::{Panic, Revert, SolError};
@@ -34,6 +34,8 @@ pub const REQUEST_TOO_LARGE: i32 = -32007;
 pub const ANSWER_TOO_LARGE: i32 = -32008;
 /// More calls in a batch than allowed.
 pub const BATCH_TOO_LARGE: i32 = -32010;
+/// The block is older than the history this node keeps; the code is that of Ethereum's execution API.
+pub const PRUNED: i32 = 4444;
 /// The call was reverted; `data` holds the revert data in hexadecimal.
 pub const REVERTED: i32 = 3;
 

@@ -23,12 +23,19 @@ pub struct ServerHandle {
     /// Where it listens, with the real port when port 0 was asked for.
     pub local_addr: SocketAddr,
     stop: CancellationToken,
+    stopped: CancellationToken,
 }
 
 impl ServerHandle {
     /// Stops accepting and closes connections once their open calls are answered.
     pub fn stop(&self) {
         self.stop.cancel();
+    }
+
+    /// As [`ServerHandle::stop`], and waits until its port is free.
+    pub async fn stopped(&self) {
+        self.stop();
+        self.stopped.cancelled().await;
     }
 }
 
@@ -53,8 +60,9 @@ impl Server {
             .set_rpc_middleware(RpcServiceBuilder::new().layer_fn(move |inner| Guard::new(inner, counted.clone())))
             .build_from_tcp(listener)
             .map_err(refused)?;
-        let stop = CancellationToken::new();
-        let (asked, stopping) = (stop.clone(), node.tasks.stopping(Phase::Accept));
+        let (stop, stopped) = (CancellationToken::new(), CancellationToken::new());
+        let (asked, ended) = (stop.clone(), stopped.clone().drop_guard());
+        let stopping = node.tasks.stopping(Phase::Accept);
         node.tasks.spawn(Phase::Accept, "rpc server", Criticality::Critical, async move {
             let running = server.start(module);
             tokio::select! {
@@ -65,10 +73,11 @@ impl Server {
             {
                 tracing::debug!("rpc connections outlived the server by more than {:?}", limits::DRAIN_DEADLINE);
             }
+            drop(ended);
             stopping.cancelled().await;
             Ok(())
         });
-        Ok(ServerHandle { local_addr, stop })
+        Ok(ServerHandle { local_addr, stop, stopped })
     }
 }
 

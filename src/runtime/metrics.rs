@@ -67,6 +67,10 @@ metrics! {
         RpcRequests, "rpc_requests", "Requests answered by the RPC server";
         RpcErrors, "rpc_errors", "Requests the RPC server answered with an error";
         BadFrames, "bad_frames", "Frames or messages from peers that were refused";
+        StateSyncs, "state_syncs", "States taken over from snapshots of others";
+        StatePartsFetched, "state_parts_fetched", "Parts of a state fetched and proven";
+        StatePartsBad, "state_parts_bad", "Answers with parts of a state that were wrong";
+        StatePartsServed, "state_parts_served", "Parts of a state sent to others";
         Panics, "panics", "Panics caught in requests and tasks";
     }
 }

@@ -158,6 +158,11 @@ impl Builder {
         self
     }
 
+    pub fn era_blocks(mut self, blocks: u64) -> Self {
+        self.options.era_blocks = Some(blocks);
+        self
+    }
+
     pub fn space(mut self, space: ByteCount) -> Self {
         self.options.space = space;
         self

@@ -11,3 +11,4 @@ mod ledger;
 mod light;
 mod process;
 mod stop;
+mod sync;

@@ -85,7 +85,7 @@ fn genesis(keys: &[NodeKeys], users: &[Address]) -> Genesis {
     Genesis {
         chain_id: CHAIN,
         profile: Profile::Dev,
-        overrides: Overrides { era_blocks: Some(8), seats: None },
+        overrides: Overrides { era_blocks: Some(8), ..Overrides::default() },
         time_ms: GENESIS_MS,
         extra_data: Vec::new().into(),
         alloc: users.iter().map(|user| (*user, rich.clone())).collect::<BTreeMap<_, _>>(),
@@ -141,7 +141,7 @@ impl Cluster {
         let member = &self.members[node];
         let net = self.hub.join(member.peer);
         let (keys, genesis, database) = (member.keys.clone(), self.genesis.clone(), kv.clone());
-        let config = ChainConfig { wal_dir: member.dir.clone(), bft: BftConfig::default() };
+        let config = ChainConfig { wal_dir: member.dir.clone(), bft: BftConfig::default(), sync: Default::default() };
         let witness = self.witness.clone();
         let builder = async move |context: cess::runtime::Node| {
             let news = News::of(&context.bus);

@@ -2,7 +2,7 @@
 
 use super::{Answer, Api, blocks, broken, objects::hex, optional, reading, required};
 use crate::{
-    chain::{full::FullChain, head::Head},
+    chain::{full::FullChain, head::Head, local::check_kept},
     ledger::executor::Receipt,
     rpc::{Params, RpcModule, error},
     types::Height,
@@ -59,7 +59,11 @@ fn fee_history(api: &Api, params: Params<'_>) -> Answer<FeeHistory> {
     if count == 0 {
         return Ok(FeeHistory::default());
     }
-    history(&api.chain, (newest + 1).saturating_sub(count), newest, percentiles.as_deref(), &head)
+    check_kept(&api.chain, newest, newest)?;
+    let first = api.chain.blocks().first_height().map_err(broken)?;
+    // Genesis is always kept.
+    let first = if first == 1 { 0 } else { first };
+    history(&api.chain, (newest + 1).saturating_sub(count).max(first), newest, percentiles.as_deref(), &head)
 }
 
 fn history(

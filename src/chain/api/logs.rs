@@ -2,7 +2,7 @@
 
 use super::{Answer, Api, blocks, broken, objects::placed_logs, reading, required};
 use crate::{
-    chain::full::FullChain,
+    chain::{full::FullChain, local::check_kept},
     rpc::{Params, RpcModule, error},
     types::Height,
 };
@@ -88,5 +88,6 @@ fn range_of(chain: &FullChain, filter: &Filter) -> Answer<Option<RangeInclusive<
             "blocks {from} to {to} are over the limit of {LOGS_MAX_BLOCKS} blocks"
         )));
     }
+    check_kept(chain, from, to)?;
     Ok(Some(from..=to))
 }

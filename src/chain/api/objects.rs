@@ -39,7 +39,12 @@ impl Assembled {
         let chain_id = chain.spec().chain_id;
         let Some(block) = chain.blocks().executed(height).map_err(broken)? else { return Ok(None) };
         let receipts = chain.blocks().receipts(height).map_err(broken)?;
-        let body = chain.blocks().block(height).map_err(broken)?.map(|block| block.txs).unwrap_or_default();
+        let body = match chain.blocks().block(height).map_err(broken)? {
+            Some(block) => block.txs,
+            None if height == 0 => Vec::new(),
+            // The state of this block was taken over, without its transactions.
+            None => return Ok(None),
+        };
         let skipped = |index: u32| block.skipped.iter().any(|skip| skip.index == index);
         let txs: Vec<_> = (0u32..).zip(body).filter(|(index, _)| !skipped(*index)).map(|(_, raw)| raw).collect();
         if txs.len() != receipts.len() {

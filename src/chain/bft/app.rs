@@ -46,6 +46,25 @@ pub trait Application: Send + Sync + 'static {
     /// Stores and executes a decided block. Both are durable when it returns. An error stops the node.
     async fn commit(&self, block: Block, certificate: Certificate) -> anyhow::Result<Tip>;
 
+    /// About how many blocks others may have decided since the newest one here.
+    async fn missing(&self) -> u64 {
+        0
+    }
+
+    /// Stores and executes decided blocks that follow the newest one. The inner error says why they are refused: whoever sent them
+    /// is to blame, and those before the wrong one may be stored. An outer error stops the node.
+    async fn commit_many(&self, blocks: Vec<(Block, Certificate)>) -> anyhow::Result<Result<Tip, String>> {
+        for (block, certificate) in blocks {
+            self.commit(block, certificate).await?;
+        }
+        Ok(Ok(self.tip().await))
+    }
+
+    /// First height of which this node keeps the decided block.
+    async fn first(&self) -> anyhow::Result<Height> {
+        Ok(1)
+    }
+
     /// A decided block with its certificate, or `None` if this node does not keep it.
     async fn decided(&self, height: Height) -> anyhow::Result<Option<(Block, Certificate)>>;
 }

@@ -28,9 +28,9 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use bytes::Bytes;
 
 /// Blocks one sync answer may carry.
-pub(super) const SYNC_MAX_BLOCKS: usize = 16;
+pub(super) const SYNC_MAX_BLOCKS: usize = 64;
 /// Encoded blocks one sync answer may carry: leaves room for the certificates within a frame.
-pub(super) const SYNC_MAX_BYTES: usize = 7 << 20;
+pub(super) const SYNC_MAX_BYTES: usize = 6 << 20;
 
 /// What committee members tell each other, one frame each.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]

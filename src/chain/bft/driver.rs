@@ -7,6 +7,7 @@
 use super::{
     BftConfig, Misbehaviour,
     app::{Application, Tip},
+    catch_up::CatchUp,
     codec::{Message, SYNC_MAX_BLOCKS, SYNC_MAX_BYTES, certificate_of, engine_certificate},
     hub::Hub,
     offences::{conflicts_of, convicting},
@@ -21,7 +22,7 @@ use crate::{
         context::{Account, BftContext, BlockHeight, Seats},
         messages::{Proposal, ProposalPart},
     },
-    runtime::Bus,
+    runtime::{Bus, Phase},
     types::{BlockId, ChainId, Height, params::BLOCK_MAX_BYTES},
 };
 use anyhow::{Context as _, bail, ensure};
@@ -107,7 +108,10 @@ impl Driver {
     async fn answer(&mut self, message: EngineMsg) -> anyhow::Result<()> {
         // A reply nobody waits for means that the engine is stopping.
         match message {
-            AppMsg::ConsensusReady { reply } => self.plan_start(StartReply::First(reply)),
+            AppMsg::ConsensusReady { reply } => {
+                self.catch_up().await?;
+                self.plan_start(StartReply::First(reply));
+            }
             AppMsg::StartedRound { height, round, reply_value, .. } => {
                 drop(reply_value.send(self.started_round(height.0, round).await?));
             }
@@ -133,7 +137,7 @@ impl Driver {
                 self.plan_start(StartReply::Next(reply));
             }
             AppMsg::GetDecidedValues { range, reply } => drop(reply.send(self.serve(range).await?)),
-            AppMsg::GetHistoryMinHeight { reply } => drop(reply.send(BlockHeight(1))),
+            AppMsg::GetHistoryMinHeight { reply } => drop(reply.send(BlockHeight(self.app.first().await?))),
             AppMsg::ProcessSyncedValue { height, round, proposer, value_bytes, reply } => {
                 drop(reply.send(self.synced_value(height.0, round, proposer, &value_bytes)));
             }
@@ -142,6 +146,19 @@ impl Driver {
                 drop(reply.send(extensions.into_iter().map(|(account, ())| (account, Ok(()))).collect()));
             }
         }
+        Ok(())
+    }
+
+    /// Commits what others have decided while this node was away.
+    async fn catch_up(&mut self) -> anyhow::Result<()> {
+        let phase = CatchUp::new(self.hub.net.clone(), self.app.clone(), self.chain_id);
+        let stop = self.hub.tasks.stopping(Phase::Produce);
+        match stop.run_until_cancelled(phase.run(self.tip.clone())).await {
+            Some(reached) => self.tip = reached.context("catching up")?,
+            None => return Ok(()),
+        }
+        self.hub.expect(&self.tip.upcoming);
+        self.proposals.prune(self.next());
         Ok(())
     }
 

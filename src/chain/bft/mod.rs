@@ -6,6 +6,7 @@
 
 mod announced;
 mod app;
+mod catch_up;
 mod codec;
 mod driver;
 mod hub;

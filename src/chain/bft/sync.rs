@@ -179,7 +179,7 @@ fn reason_of(error: &NetError) -> OutboundFailureReason {
 }
 
 /// One exchange with `peer`.
-async fn ask(net: &dyn Network, peer: PeerId, request: &Request<BftContext>) -> Result<Bytes, NetError> {
+pub(super) async fn ask(net: &dyn Network, peer: PeerId, request: &Request<BftContext>) -> Result<Bytes, NetError> {
     let malformed = |e: crate::codec::CodecError| NetError::Closed(e.to_string());
     let bytes = EngineCodec.encode(request).map_err(malformed)?;
     let exchange = async {

@@ -1,5 +1,6 @@
 //! `bench`: the figures a user may want to measure on his own machine, of the machine itself or against a running network.
 
+mod catch_up;
 mod erasure;
 mod file;
 mod finality;
@@ -16,6 +17,8 @@ pub enum BenchCommand {
     Finality(finality::FinalityArgs),
     /// Throughput of put and get, beside plain writes of the same bytes
     File(file::FileArgs),
+    /// Time a node needs to join a long chain, by blocks and by state, on a chain of its own
+    CatchUp(catch_up::CatchUpArgs),
     /// Speed and memory of slicing, coding and hashing a long stream; needs no network
     Slicer(slicer::SlicerArgs),
     /// Speed of the erasure code on one core; needs no network
@@ -27,6 +30,7 @@ pub async fn run(command: BenchCommand, global: &Global, output: &Output) -> any
     match command {
         BenchCommand::Finality(args) => finality::run(args, global, output).await,
         BenchCommand::File(args) => file::run(args, global, output).await,
+        BenchCommand::CatchUp(args) => catch_up::run(args, output).await,
         BenchCommand::Slicer(args) => slicer::run(args, output).await,
         BenchCommand::Erasure(args) => erasure::run(&args, output),
     }

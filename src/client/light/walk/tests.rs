@@ -36,7 +36,7 @@ fn genesis() -> Genesis {
     Genesis {
         chain_id: CHAIN,
         profile: Profile::Dev,
-        overrides: Overrides { era_blocks: Some(ERA_BLOCKS), seats: None },
+        overrides: Overrides { era_blocks: Some(ERA_BLOCKS), ..Overrides::default() },
         time_ms: 1_700_000_000_000,
         extra_data: Bytes::new(),
         alloc: BTreeMap::new(),
