@@ -40,9 +40,9 @@ use std::{
 use tokio::sync::watch;
 
 /// Streams between committee members.
-pub(super) const BFT_PROTOCOL: Protocol = Protocol("/cess/bft/1");
+pub const BFT_PROTOCOL: Protocol = Protocol("/cess/bft/1");
 /// How far nodes have come, for those outside the committee.
-pub(super) const PROGRESS_TOPIC: Topic = Topic("bft-progress");
+pub const PROGRESS_TOPIC: Topic = Topic("bft-progress");
 /// How often progress is repeated.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(500);
 
