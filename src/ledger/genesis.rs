@@ -106,12 +106,17 @@ pub struct Overrides {
     /// Seats of the committee, 1 to 256.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seats: Option<usize>,
+    /// Shortest time between blocks, 0 to [`BLOCK_INTERVAL_MAX_MS`]; the idle interval is at least as long.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub block_interval_ms: Option<u64>,
 }
 
 /// Shortest era: a reveal window of two blocks, and a committee that is known two blocks ahead.
 pub const ERA_MIN_BLOCKS: u64 = 4;
 /// Longest era: a week of one-second blocks.
 pub const ERA_MAX_BLOCKS: u64 = 604_800;
+/// Longest time between blocks while transactions wait.
+pub const BLOCK_INTERVAL_MAX_MS: u64 = 60_000;
 
 impl Overrides {
     fn is_empty(&self) -> bool {
@@ -124,6 +129,7 @@ impl Overrides {
             _ => Ok(()),
         };
         range("era length in blocks", self.era_blocks, ERA_MIN_BLOCKS, ERA_MAX_BLOCKS)?;
+        range("block interval in milliseconds", self.block_interval_ms, 0, BLOCK_INTERVAL_MAX_MS)?;
         let wide = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
         range("number of seats", self.seats.map(wide), 1, wide(GENESIS_VALIDATORS_MAX))
     }
@@ -134,6 +140,8 @@ impl Overrides {
             params.seed_skip_blocks = params.seed_skip_blocks.min(blocks / ERA_MIN_BLOCKS);
         }
         params.seats = self.seats.unwrap_or(params.seats);
+        params.block_interval_ms = self.block_interval_ms.unwrap_or(params.block_interval_ms);
+        params.idle_block_interval_ms = params.idle_block_interval_ms.max(params.block_interval_ms);
     }
 }
 

@@ -85,7 +85,7 @@ fn genesis(keys: &[NodeKeys], users: &[Address]) -> Genesis {
     Genesis {
         chain_id: CHAIN,
         profile: Profile::Dev,
-        overrides: Overrides { era_blocks: Some(8), seats: None },
+        overrides: Overrides { era_blocks: Some(8), ..Overrides::default() },
         time_ms: GENESIS_MS,
         extra_data: Vec::new().into(),
         alloc: users.iter().map(|user| (*user, rich.clone())).collect::<BTreeMap<_, _>>(),

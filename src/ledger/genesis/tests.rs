@@ -54,6 +54,21 @@ fn the_document_survives_json_and_builds_one_hash() {
 }
 
 #[test]
+fn a_chain_may_set_its_own_pace() {
+    let with = |interval| {
+        let mut genesis = genesis();
+        genesis.overrides.block_interval_ms = Some(interval);
+        genesis
+    };
+    let (fast, slow) = (with(0).params(), with(5_000).params());
+    assert_eq!((fast.block_interval_ms, fast.idle_block_interval_ms), (0, 2_000));
+    assert_eq!((slow.block_interval_ms, slow.idle_block_interval_ms), (5_000, 5_000));
+    assert!(with(BLOCK_INTERVAL_MAX_MS).build().is_ok());
+    let error = with(BLOCK_INTERVAL_MAX_MS + 1).build().unwrap_err().to_string();
+    assert!(error.contains("block interval") && error.contains("60001"), "{error}");
+}
+
+#[test]
 fn the_first_state_holds_what_the_document_says() {
     let built = genesis().build().unwrap();
     let state = MemoryState::from_delta(&built.delta);

@@ -34,7 +34,7 @@ fn call(i: u8, nonce: u64, chain_id: u64, value: U256, call: &impl SolCall) -> V
 }
 
 fn rig() -> Rig {
-    Rig::with(|genesis| genesis.overrides = Overrides { era_blocks: Some(4), seats: None })
+    Rig::with(|genesis| genesis.overrides = Overrides { era_blocks: Some(4), ..Overrides::default() })
 }
 
 #[test]
