@@ -9,4 +9,5 @@ mod files;
 mod full_disk;
 mod ledger;
 mod process;
+mod soak;
 mod stop;
