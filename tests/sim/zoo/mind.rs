@@ -117,7 +117,7 @@ impl Mind {
         }
         let said = match message {
             Message::Part(part) => self.part(peer, part),
-            Message::Proposal(proposal, signature) => self.proposal(peer, proposal, signature),
+            Message::Proposal(proposal, signature) => self.proposal(peer, *proposal, signature),
             Message::Vote(vote, signature) => self.vote(peer, &vote, signature),
             Message::Status(progress) => vec![Message::Status(self.progress(progress))],
             other => vec![other],
@@ -202,10 +202,10 @@ impl Mind {
     fn proposal(&self, peer: PeerId, headed: HeadedProposal, signature: Signature) -> Vec<Message> {
         self.plot.memory.lock().note_proposal(&headed.proposal);
         let forged = self.plot.memory.lock().forged.get(&headed.block()).cloned().flatten();
-        let Some((forgery, audience)) = forged else { return vec![Message::Proposal(headed, signature)] };
+        let Some((forgery, audience)) = forged else { return vec![Message::Proposal(Box::new(headed), signature)] };
         let Proposal { round, height, pol_round, .. } = headed.proposal;
         let lie = self.signed_proposal(&forgery, height, round, forgery.pol_round.or(pol_round));
-        self.choose(peer, audience, Message::Proposal(headed, signature), lie)
+        self.choose(peer, audience, Message::Proposal(Box::new(headed), signature), lie)
     }
 
     fn vote(&self, peer: PeerId, vote: &Vote, signature: Signature) -> Vec<Message> {
@@ -377,7 +377,7 @@ impl Mind {
     fn signed_proposal(&self, forgery: &Forgery, height: Height, round: u32, pol_round: Option<u32>) -> Message {
         let proposal = Proposal { height, round, pol_round, block: forgery.id, proposer: self.me };
         let signature = self.keys.consensus.sign(&proposal.sign_bytes(CHAIN));
-        Message::Proposal(HeadedProposal { proposal, header: forgery.header.clone() }, signature)
+        Message::Proposal(Box::new(HeadedProposal { proposal, header: forgery.header.clone() }), signature)
     }
 
     fn dice(&self, about: &str, height: Height, round: u32) -> Dice {
