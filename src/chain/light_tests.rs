@@ -330,6 +330,10 @@ async fn lies_about_receipts_are_named() {
     let why = refusal(light.events(1, 8)).await;
     assert!(why.contains("the limit is"), "{why}");
 
+    host.lie("cess_proveReceipts", |given| given["part"] = hex(bytes_in(&given["part"])[..1].to_vec()));
+    let why = refusal(light.events(1, 8)).await;
+    assert!(why.contains("1 B at 0 of a block's contents"), "{why}");
+
     // A bloom that hides the block's events.
     host.lie("cess_executedHeaders", |answer| {
         let mut header = ExecutedHeader::decode(&mut &bytes_in(&answer[2])[..]).unwrap();
