@@ -8,7 +8,8 @@ use super::{
 use crate::{
     client::{
         ChainClient, ChainError, ChainStatus, LightChain, RPC_PROTOCOL, RpcFailure, RpcTransport, TunnelTransport,
-        TxOutcome, light::ContentsPart,
+        TxOutcome,
+        light::{ContentsPart, PART_MAX_BYTES},
     },
     codec,
     consensus::SignedHeader,
@@ -22,7 +23,10 @@ use crate::{
     },
     network::{MemoryHub, Network, PeerId, RequestHandler, peer_id_of},
     rpc::{RpcModule, call_raw, error},
-    types::{Address, Amount, FileId, U256},
+    types::{
+        Address, Amount, FileId, U256,
+        params::{BLOCK_MAX_BYTES, TX_MAX_BYTES},
+    },
 };
 use alloy_primitives::{Bloom, Bytes, TxKind, keccak256};
 use alloy_rlp::Decodable;
@@ -330,6 +334,10 @@ async fn lies_about_receipts_are_named() {
     let why = refusal(light.events(1, 8)).await;
     assert!(why.contains("the limit is"), "{why}");
 
+    host.lie("cess_proveReceipts", |given| given["part"] = hex(bytes_in(&given["part"])[..1].to_vec()));
+    let why = refusal(light.events(1, 8)).await;
+    assert!(why.contains("1 B at 0 of a block's contents"), "{why}");
+
     // A bloom that hides the block's events.
     host.lie("cess_executedHeaders", |answer| {
         let mut header = ExecutedHeader::decode(&mut &bytes_in(&answer[2])[..]).unwrap();
@@ -353,6 +361,43 @@ async fn lies_about_receipts_are_named() {
     claimed(|outcome| (outcome.success, outcome.gas_used) = (false, 1));
     let outcome = light.outcome(host.payment).await.unwrap().unwrap();
     assert!(outcome.success && outcome.gas_used == 21_000, "what is proven does not come from the claim");
+}
+
+/// A transaction that carries `len` zero bytes.
+fn heavy(nonce: u64, len: usize) -> Vec<u8> {
+    let key = native_key();
+    let tx = NativeTx {
+        chain_id: CHAIN,
+        nonce,
+        max_priority_fee: 1,
+        max_fee: u64::try_from(FEE).unwrap(),
+        gas_limit: 30_000_000,
+        key: key.public(),
+        to: SINK,
+        value: U256::ZERO,
+        data: vec![0; len].into(),
+    };
+    tx.sign(&key).to_vec()
+}
+
+#[tokio::test]
+async fn a_full_block_comes_in_several_parts() {
+    let host = Host::new(2);
+    let mut txs: Vec<Vec<u8>> = (0..2).map(|nonce| heavy(nonce, TX_MAX_BYTES - 1_024)).collect();
+    let room = BLOCK_MAX_BYTES - txs.iter().map(Vec::len).sum::<usize>() - heavy(2, 0).len();
+    txs.push(heavy(2, room - 16));
+    for tx in &txs {
+        host.fixture.chain.admit(tx, true).unwrap();
+    }
+    host.fixture.seal();
+    host.fixture.seal();
+    let first: ContentsPart = serde_json::from_value(host.truth("cess_proveReceipts", json!([3])).await).unwrap();
+    assert!(first.part.len() == PART_MAX_BYTES && first.total > PART_MAX_BYTES, "{} B", first.total);
+    let light = host.light();
+    for tx in txs.iter().map(keccak256) {
+        let outcome = light.outcome(tx).await.unwrap();
+        assert!(outcome.is_some() && outcome == host.local.outcome(tx).await.unwrap());
+    }
 }
 
 /// The host behind a tunnel.

@@ -183,12 +183,13 @@ impl TrustedEra {
         if header.height != last {
             return Err(HeaderFault::NotLast { height: header.height, era, last });
         }
-        let (found, expected) = (change.next.hash(), header.next_committee);
-        if found != expected {
-            let (found, expected) = (found.into(), expected.into());
+        // Checked before it is hashed: only a committee within its bounds has an encoding.
+        let next = Self::new(era + 1, change.next.clone())?;
+        if next.hash != header.next_committee {
+            let (found, expected) = (next.hash.into(), header.next_committee.into());
             return Err(HeaderFault::ForgedCommittee { height: last, era: era + 1, found, expected });
         }
-        Self::new(era + 1, change.next.clone())
+        Ok(next)
     }
 
     /// Digest that this era's headers carry.

@@ -430,11 +430,11 @@ impl ChainClient for LightChain {
     }
 }
 
-/// A part must continue what is there and stay within the bounds.
+/// A part must be full, or end the contents: so a node cannot dribble.
 fn check_part(answer: ContentsPart, offset: usize) -> Result<ContentsPart, LightError> {
     let (total, len) = (answer.total, answer.part.len());
-    let end = offset.saturating_add(len);
-    if total <= CONTENTS_MAX_BYTES && (1..=PART_MAX_BYTES).contains(&len) && end <= total {
+    let expected = total.saturating_sub(offset).min(PART_MAX_BYTES);
+    if total <= CONTENTS_MAX_BYTES && len > 0 && len == expected {
         return Ok(answer);
     }
     let reason = format!("{len} B at {offset} of a block's contents of {total} B, the limit is {CONTENTS_MAX_BYTES} B");

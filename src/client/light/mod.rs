@@ -6,8 +6,8 @@
 //!
 //! Passed through unverified, since a wrong answer only makes a transaction fail: the next nonce, gas estimates, submission, the
 //! words of a revert, how many peers the node has. A node can also hold things back: it can claim that a transaction is not
-//! included yet, or that there is no newer block. No certificate can be older than its clock says, so [`LightChain`] reports
-//! `syncing` then.
+//! included yet, or that there is no newer block. The newest header's time then falls behind the clock, and [`LightChain`] reports
+//! `syncing`.
 
 mod chain;
 mod error;

@@ -42,7 +42,7 @@ pub struct CallQuestion {
 pub struct ContentsPart {
     /// Length of the whole encoding.
     pub total: usize,
-    /// Its bytes from the offset that was asked for.
+    /// Its bytes from the offset that was asked for: [`PART_MAX_BYTES`], or all that is left.
     pub part: Bytes,
 }
 

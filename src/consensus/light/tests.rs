@@ -159,6 +159,23 @@ fn a_forged_committee_is_refused() {
     assert!(matches!(trusted(1).step(&rules(), &self::change(0)), Err(HeaderFault::WrongEra { .. })));
 }
 
+/// More seats than a committee may have still fit the cap of a change of eras.
+#[test]
+fn a_committee_that_is_too_large_is_refused_and_no_panic() {
+    let seat = |n: u16| ValidatorInfo {
+        account: Address::left_padding_from(&n.to_be_bytes()),
+        ..committee_of(1).members[0].clone()
+    };
+    let next = Committee { members: (0..400).map(seat).collect() };
+    let bytes = crate::codec::encode(&EraChange { next, ..change(0) });
+    let forged = crate::codec::decode::<EraChange>(&bytes).unwrap();
+    let refused = trusted(0).step(&rules(), &forged).unwrap_err();
+    assert!(matches!(
+        refused,
+        HeaderFault::BadCommittee { reason: ConsensusError::TooManyMembers { found: 400, .. }, .. }
+    ));
+}
+
 #[test]
 fn the_newest_header_only_moves_forward_on_one_chain() {
     let (old, new) = (header(10), header(14));
