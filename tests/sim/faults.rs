@@ -55,20 +55,21 @@ impl Faults {
             }
             self.cut_at_the_end_of_an_era(cluster);
             self.note_quorum(cluster);
-            check(cluster).await?;
+            self.check(cluster).await?;
         }
         Ok(())
     }
 
     /// Ends all trouble.
     pub async fn end(&mut self, cluster: &mut Cluster) -> anyhow::Result<()> {
+        self.check(cluster).await?;
         self.end_what_is_due(cluster, Duration::MAX).await?;
         self.weather.iter_mut().flatten().for_each(|rule| *rule = LinkRule::default());
         self.apply(cluster);
         cluster.witness.mark_laggards();
         cluster.witness.calm();
         cluster.witness.note("all trouble ends");
-        check(cluster).await
+        Ok(())
     }
 
     async fn begin_something(&mut self, cluster: &mut Cluster) -> anyhow::Result<()> {
@@ -191,6 +192,23 @@ impl Faults {
         }
     }
 
+    /// Fails the run at once if something happened that must not, or an honest node has given up. The engine of a liar gives up when
+    /// what it finds in its log contradicts what has come back to it of its lies; its logs are emptied and it starts anew.
+    async fn check(&mut self, cluster: &mut Cluster) -> anyhow::Result<()> {
+        cluster.witness.assert_sound();
+        for node in 0..cluster.len() {
+            let Some(why) = cluster.failure(node).await else { continue };
+            cluster.witness.note(&format!("node {node} failed: {why}"));
+            anyhow::ensure!(
+                !cluster.world.is_honest(node),
+                "{}node {node} failed: {why}",
+                cluster.witness.testimony().0
+            );
+            self.end_life(cluster, node, Crash::Amnesia)?;
+        }
+        Ok(())
+    }
+
     /// Counts the times in which no side has more than two thirds.
     fn note_quorum(&mut self, cluster: &Cluster) {
         let alive = |node: &usize| cluster.is_up(*node) && self.resumes[*node].is_none();
@@ -209,16 +227,4 @@ fn place(index: u64) -> usize {
 
 fn per_mille(share: u64) -> u16 {
     u16::try_from(share).expect("below a thousand")
-}
-
-/// Fails the run at once if something happened that must not, or a node has given up.
-async fn check(cluster: &Cluster) -> anyhow::Result<()> {
-    cluster.witness.assert_sound();
-    for node in 0..cluster.len() {
-        if let Some(why) = cluster.failure(node).await {
-            let (trace, _) = cluster.witness.testimony();
-            anyhow::bail!("{trace}node {node} failed: {why}");
-        }
-    }
-    Ok(())
 }
