@@ -36,6 +36,10 @@ lint: setup
 bench: build
 	$(BIN) bench erasure
 	$(BIN) bench slicer
+	$(BIN) bench idle
+	$(BIN) bench dead-proposer
+	$(BIN) bench blocks --size 1MB
+	$(BIN) bench blocks --size 4MB
 	$(BIN) bench finality $(ARGS)
 	$(BIN) bench file $(ARGS)
 

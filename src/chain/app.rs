@@ -70,6 +70,10 @@ impl Application for LedgerApp {
         }
     }
 
+    fn waiting_bytes(&self) -> usize {
+        self.chain.pool().size().1
+    }
+
     async fn propose(&self, height: Height, round: u32) -> anyhow::Result<Block> {
         let (keys, now) = (self.keys.clone(), self.chain.node().clock.unix_ms());
         let block = self.blocking(move |chain| build(chain, &keys, height, round, now)).await?;

@@ -36,7 +36,7 @@ mod tests;
 pub use app::LedgerApp;
 pub use block_store::BlockStore;
 pub use calls::{CALL_GAS_MAX, CallFault};
-pub use checks::BlockFault;
+pub use checks::{BlockFault, Expected, FUTURE_MAX_MS, check_header};
 pub use committees::Seated;
 pub use error::StoreError;
 pub use full::{ChainSpec, FullChain};

@@ -7,7 +7,7 @@ use super::{
     *,
 };
 use crate::{
-    client::{ChainClient, RemoteChain, Signer, TunnelTransport, Wallet},
+    client::{ChainClient, RemoteChain, Signer, TunnelTransport, Wallet, light::LightClient},
     codec,
     config::SyncMode,
     consensus::{Conflict, double_vote},
@@ -316,6 +316,14 @@ async fn a_newcomer_takes_a_seat_two_eras_later() {
         revealed += u32::from(IStaking::activityCall::abi_decode_returns(&data).unwrap().revealedAt > 0);
     }
     assert!(revealed > 0, "nobody revealed in era 1");
+    // Whoever knows only genesis is led to the newcomer by certificates alone.
+    let home = town.hub.join(peer_id_of(&keys(9).network.public()).unwrap());
+    home.dial(residents[0].net.listen_addrs().remove(0)).await.unwrap();
+    let tunnel = Arc::new(TunnelTransport::new(home, vec![residents[0].net.local_peer()]));
+    let light = LightClient::new(tunnel, &town.genesis, town.pool.clone()).unwrap();
+    let certified = light.certified(switch).await.unwrap();
+    assert_eq!(certified.committee.hash(), hash(switch));
+    assert_eq!(certified.signed.header, header(switch));
     let height = blocks.head().height();
     for (i, resident) in (0u8..).zip(&residents) {
         above(resident.chain.client.as_ref(), height - 1).await;

@@ -51,6 +51,9 @@ struct StartArgs {
     /// Blocks of an era [default: the dev profile's 60]
     #[arg(long, value_name = "N")]
     era_blocks: Option<u64>,
+    /// Shortest time between blocks [default: the dev profile's 250]
+    #[arg(long, value_name = "MILLIS")]
+    block_interval: Option<u64>,
     /// Port of the first validator's JSON-RPC; 0 takes a free one
     #[arg(long, default_value_t = RPC_PORT, value_name = "PORT")]
     rpc_port: u16,
@@ -150,6 +153,7 @@ async fn start(args: StartArgs, output: &Output) -> anyhow::Result<()> {
         fresh: args.fresh,
         space: args.space,
         era_blocks: args.era_blocks,
+        block_interval_ms: args.block_interval,
         rpc_port: args.rpc_port,
         gateway_port: args.gateway_port,
     };

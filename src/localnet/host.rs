@@ -62,13 +62,22 @@ impl HostKind {
                 let failed = watch_failure(&runtime);
                 Ok(Host::InProcess { runtime, failed })
             }
-            HostKind::Processes(executable) => {
-                let child = spawn(executable, dir).map_err(|e| failed(e.to_string()))?;
-                let mut host = Host::Process { name: plan.name.clone(), child, paused: false };
+            HostKind::Processes(_) => {
+                let mut host = self.launch(plan, dir)?;
                 host.wait_until_answering(&plan.url(), dir).await?;
                 Ok(host)
             }
         }
+    }
+
+    /// Starts a node's process without waiting for its services.
+    pub fn launch(&self, plan: &NodePlan, dir: &Path) -> Result<Host, LocalnetError> {
+        let failed = |reason: String| LocalnetError::NodeFailed { name: plan.name.clone(), reason };
+        let HostKind::Processes(executable) = self else {
+            return Err(failed("it shares its process with others and starts as a whole".to_owned()));
+        };
+        let child = spawn(executable, dir).map_err(|e| failed(e.to_string()))?;
+        Ok(Host::Process { name: plan.name.clone(), child, paused: false })
     }
 }
 

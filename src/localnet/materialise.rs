@@ -64,11 +64,11 @@ fn genesis(plan: &Plan) -> Genesis {
     }
 }
 
-/// Every validator of a large localnet keeps a seat; eras may be shorter than the profile's.
+/// Every validator of a large localnet keeps a seat; eras and blocks may be shorter than the profile's.
 fn overrides(plan: &Plan, params: &Params) -> Overrides {
     let validators = plan.of(Role::Consensus).count();
-    let seats = (validators > params.seats).then_some(validators);
-    Overrides { era_blocks: plan.era_blocks, seats, ..Overrides::default() }
+    let (era_blocks, block_interval_ms) = (plan.era_blocks, plan.block_interval_ms);
+    Overrides { era_blocks, seats: (validators > params.seats).then_some(validators), block_interval_ms }
 }
 
 fn config(plan: &Plan, node: &NodePlan, dir: &Path) -> Result<Config, LocalnetError> {

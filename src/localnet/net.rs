@@ -82,6 +82,21 @@ impl Localnet {
         Ok(())
     }
 
+    /// Starts a stopped node's process and kills it after a while, however far its start has come by then.
+    pub async fn start_and_kill(&self, name: &str, after: Duration) -> Result<(), LocalnetError> {
+        let (plan, slot) = self.node(name)?;
+        let mut slot = slot.lock().await;
+        if slot.as_mut().is_some_and(|host| !host.has_ended()) {
+            let (name, state) = (name.to_owned(), "running".to_owned());
+            return Err(LocalnetError::WrongState { name, state, action: Action::Start.name() });
+        }
+        *slot = None;
+        let host = self.kind.launch(plan, &plan.dir(&self.dir))?;
+        tokio::time::sleep(after).await;
+        host.kill().await;
+        Ok(())
+    }
+
     fn node(&self, name: &str) -> Result<(&NodePlan, &Mutex<Option<Host>>), LocalnetError> {
         let plan = self.plan.nodes.iter().find(|n| n.name == name);
         plan.zip(self.nodes.get(name)).ok_or_else(|| LocalnetError::UnknownNode {

@@ -41,6 +41,8 @@ pub struct LocalnetOptions {
     pub space: crate::types::ByteCount,
     /// Blocks of an era, if not the profile's number.
     pub era_blocks: Option<u64>,
+    /// Shortest time between blocks in milliseconds, if not the profile's number.
+    pub block_interval_ms: Option<u64>,
     /// Port of the first validator's JSON-RPC; 0 takes a free one.
     pub rpc_port: u16,
     /// Port of the first gateway; 0 takes a free one.
@@ -62,6 +64,9 @@ pub struct Plan {
     /// Blocks of an era, if not the profile's number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub era_blocks: Option<u64>,
+    /// Shortest time between blocks in milliseconds, if not the profile's number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub block_interval_ms: Option<u64>,
     /// Its nodes: validators, then miners, then gateways.
     pub nodes: Vec<NodePlan>,
 }
@@ -137,8 +142,15 @@ impl Plan {
                 nodes.push(NodePlan { name: node_name(role, index), role, seed, p2p_port: ports.free()?, http_port });
             }
         }
-        let (version, space, era_blocks) = (PLAN_VERSION, options.space.0, options.era_blocks);
-        Ok(Self { version, chain_id: CHAIN_ID_LOCALNET, genesis_time_ms: now_ms, space, era_blocks, nodes })
+        Ok(Self {
+            version: PLAN_VERSION,
+            chain_id: CHAIN_ID_LOCALNET,
+            genesis_time_ms: now_ms,
+            space: options.space.0,
+            era_blocks: options.era_blocks,
+            block_interval_ms: options.block_interval_ms,
+            nodes,
+        })
     }
 
     fn save(&self, path: &Path) -> Result<(), LocalnetError> {
@@ -263,6 +275,7 @@ mod tests {
             fresh: false,
             space: ByteCount::mib(64),
             era_blocks: None,
+            block_interval_ms: None,
             rpc_port: 0,
             gateway_port: 0,
         }

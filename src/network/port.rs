@@ -153,7 +153,8 @@ pub trait Network: Send + Sync + 'static {
     async fn open(&self, peer: PeerId, protocol: Protocol) -> Result<Box<dyn Frames>, NetError>;
     /// Streams other peers open for `protocol`. Replaces an earlier acceptor.
     fn accept(&self, protocol: Protocol) -> mpsc::Receiver<Box<dyn Frames>>;
-    /// Publishes to a topic. Messages are signed by the host and deduplicated by content.
+    /// Publishes to a topic. Messages are signed by the host and deduplicated by content as long as hosts remember it: a
+    /// subscriber may hear one again.
     async fn publish(&self, topic: Topic, data: Bytes) -> Result<(), NetError>;
     /// Messages of a topic with the peer that published them. A receiver that lags loses the oldest.
     fn subscribe(&self, topic: Topic) -> broadcast::Receiver<(PeerId, Bytes)>;

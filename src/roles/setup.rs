@@ -10,13 +10,17 @@ use crate::{
 use anyhow::{Context, bail};
 use std::{
     fs,
-    io::Write,
+    io::{ErrorKind, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
 /// The seed of all the node's keys, 64 hexadecimal digits, readable by its owner alone.
 pub const SEED_FILE: &str = "node.key";
+/// Who may read the seed: its owner.
+const SEED_MODE: u32 = 0o600;
+/// Who may read the settings: everybody, unless the process's mask says otherwise.
+const CONFIG_MODE: u32 = 0o644;
 /// Largest genesis document.
 const GENESIS_MAX_BYTES: u64 = 16 << 20;
 
@@ -77,8 +81,7 @@ impl Setup {
         if let Some(role) = request.role.filter(|role| !config.node.roles.contains(role)) {
             bail!("`{}` holds a node without the role {role}; use another --dir", dir.display());
         }
-        let path = dir.join(CONFIG_FILE);
-        fs::write(&path, config.to_toml()).with_context(|| format!("cannot write `{}`", path.display()))?;
+        keep_config(&dir.join(CONFIG_FILE), &config.to_toml())?;
         Self::complete(config, keys)
     }
 
@@ -116,17 +119,28 @@ fn flags_of(dir: &Path, request: &SetupRequest, fresh: bool, keys: &NodeKeys) ->
     flags
 }
 
-/// Writes the seed so that only its owner can read it.
-pub fn write_seed(dir: &Path, seed: &[u8; 32]) -> anyhow::Result<()> {
-    let path = dir.join(SEED_FILE);
-    let mut options = fs::OpenOptions::new();
-    let written = options
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&path)
-        .and_then(|mut file| file.write_all(hex::encode(seed).as_bytes()).and_then(|()| file.sync_all()));
+/// Writes the settings if they are new. A start that is cut short leaves the old ones or the new ones, never a part.
+fn keep_config(path: &Path, text: &str) -> anyhow::Result<()> {
+    if fs::read_to_string(path).is_ok_and(|known| known == text) {
+        return Ok(());
+    }
+    let part = path.with_extension("part");
+    let written = write_synced(&part, text, CONFIG_MODE).and_then(|()| fs::rename(&part, path));
     written.with_context(|| format!("cannot write `{}`", path.display()))
+}
+
+/// Writes the seed so that only its owner can read it, all of it or nothing, and never over another.
+pub fn write_seed(dir: &Path, seed: &[u8; 32]) -> anyhow::Result<()> {
+    let (path, part) = (dir.join(SEED_FILE), dir.join(SEED_FILE).with_extension("part"));
+    let written = write_synced(&part, &hex::encode(seed), SEED_MODE).and_then(|()| fs::hard_link(&part, &path));
+    written.and_then(|()| fs::remove_file(&part)).with_context(|| format!("cannot write `{}`", path.display()))
+}
+
+fn write_synced(path: &Path, text: &str, mode: u32) -> std::io::Result<()> {
+    // What an earlier start left there may have another mode.
+    fs::remove_file(path).or_else(|e| if e.kind() == ErrorKind::NotFound { Ok(()) } else { Err(e) })?;
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
+    file.write_all(text.as_bytes()).and_then(|()| file.sync_all())
 }
 
 /// The keys of the node in a directory.
@@ -157,6 +171,25 @@ pub fn read_genesis(path: &Path) -> anyhow::Result<Genesis> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A validator that was killed between the truncation and the write came back as a miner without a chain.
+    #[test]
+    fn settings_are_replaced_whole_and_only_when_they_change() {
+        let dir = tempfile::tempdir().unwrap();
+        let with = |space| SetupRequest { role: Some(Role::Storage), space: Some(space), ..SetupRequest::default() };
+        Setup::load_or_create(dir.path(), with(ByteCount::gib(3))).unwrap();
+        let (path, old) = (dir.path().join(CONFIG_FILE), dir.path().join("old"));
+        let before = fs::read_to_string(&path).unwrap();
+        fs::hard_link(&path, &old).unwrap();
+        let links = || std::os::unix::fs::MetadataExt::nlink(&fs::metadata(&path).unwrap());
+        Setup::load_or_create(dir.path(), with(ByteCount::gib(3))).unwrap();
+        assert_eq!(links(), 2, "the same settings stay in the same file");
+        fs::write(path.with_extension("part"), "left by a start that was cut short").unwrap();
+        Setup::load_or_create(dir.path(), with(ByteCount::gib(4))).unwrap();
+        assert_eq!((links(), fs::read_to_string(&old).unwrap()), (1, before), "new ones come in a new file");
+        assert_eq!(Setup::load(dir.path()).unwrap().config.storage.space, ByteCount::gib(4));
+        assert!(write_seed(dir.path(), &[1; 32]).is_err(), "a seed is never written over");
+    }
 
     #[test]
     fn a_new_node_keeps_its_seed_and_settings() {

@@ -49,6 +49,7 @@ impl Cluster {
             fresh: false,
             space: ByteCount::mib(512),
             era_blocks: None,
+            block_interval_ms: None,
             rpc_port: 0,
             gateway_port: 0,
         };

@@ -10,5 +10,6 @@ mod full_disk;
 mod ledger;
 mod light;
 mod process;
+mod soak;
 mod stop;
 mod sync;

@@ -1,17 +1,23 @@
-//! Four validators as they run in production, each a node with its own runtime, on one simulated network.
+//! Validators as they run in production, each a node with its own runtime, on one simulated network.
 //!
-//! Owns who is up, and what a node finds when it comes up again. Everything inside a node is the product's own code.
+//! Owns who is up, and what a node finds when it comes up again. Everything inside a node is the product's own code; what a liar
+//! says on its way out is not.
 
 use crate::{
+    clock::SkewedClock,
     machine::{Dice, Disk},
-    witness::{News, Sometimes, Witness},
+    rules::Rules,
+    sometimes::Sometimes,
+    witness::{News, Witness},
+    world::{Temper, World},
+    zoo::{LyingHost, Mind, Plot, Vice},
 };
 use cess::{
     chain::{ChainConfig, ChainNode, LocalChain, bft::BftConfig},
     crypto::NodeKeys,
     kv::MemoryKv,
     ledger::genesis::{Genesis, GenesisAccount, GenesisValidator, Overrides},
-    network::{LinkRule, MemoryHub, PeerId, peer_id_of},
+    network::{LinkRule, MemoryHub, Network, PeerId, peer_id_of},
     runtime::{CpuPool, Criticality, NodeRuntime, Phase},
     types::{Address, Amount, Profile},
 };
@@ -23,8 +29,6 @@ use std::{
     time::Duration,
 };
 
-/// Validators: the smallest committee that survives a fault.
-pub const NODES: usize = 4;
 /// Chain id of the simulation.
 pub const CHAIN: u64 = 11_332;
 /// Genesis is older than the first moment of the simulation.
@@ -39,6 +43,8 @@ pub enum Crash {
     Kill,
     /// The machine loses power; what was not synced is lost.
     PowerLoss,
+    /// The process ends and somebody empties its logs: it forgets what it has signed. No honest validator does so.
+    Amnesia,
 }
 
 /// Where users reach the nodes that are up.
@@ -46,6 +52,7 @@ pub type Doors = Arc<Mutex<Vec<Option<Arc<LocalChain>>>>>;
 
 /// The validators.
 pub struct Cluster {
+    pub world: World,
     pub hub: Arc<MemoryHub>,
     pub witness: Arc<Witness>,
     pub doors: Doors,
@@ -57,10 +64,13 @@ struct Member {
     keys: NodeKeys,
     peer: PeerId,
     dir: PathBuf,
+    clock: Arc<SkewedClock>,
+    /// What makes a liar lie.
+    mind: Option<Arc<Mind>>,
     state: Option<State>,
 }
 
-#[allow(clippy::large_enum_variant, reason = "a run has four of them")]
+#[allow(clippy::large_enum_variant, reason = "a run has a few of them")]
 enum State {
     Up(Up),
     Down { kv: Arc<MemoryKv>, disk: Disk },
@@ -72,9 +82,9 @@ struct Up {
     kv: Arc<MemoryKv>,
 }
 
-/// The genesis of a run: four validators, and `users` with a million tokens each.
-fn genesis(keys: &[NodeKeys], users: &[Address]) -> Genesis {
-    let rich = GenesisAccount { balance: Amount::tokens(1_000_000), ..GenesisAccount::default() };
+/// The genesis of a run: its validators with a thousand tokens each beside their stake, and `users` with a million each.
+fn genesis(world: &World, keys: &[NodeKeys], users: &[Address]) -> Genesis {
+    let holder = |tokens| GenesisAccount { balance: Amount::tokens(tokens), ..GenesisAccount::default() };
     let validator = |keys: &NodeKeys| GenesisValidator {
         account: keys.address(),
         consensus_key: keys.consensus.public(),
@@ -82,54 +92,81 @@ fn genesis(keys: &[NodeKeys], users: &[Address]) -> Genesis {
         network_key: keys.network.public(),
         stake: Amount::tokens(1_000),
     };
+    let rich = users.iter().map(|user| (*user, holder(1_000_000)));
+    let modest = keys.iter().map(|keys| (keys.address(), holder(1_000)));
     Genesis {
         chain_id: CHAIN,
         profile: Profile::Dev,
-        overrides: Overrides { era_blocks: Some(8), ..Overrides::default() },
+        overrides: Overrides { era_blocks: Some(world.era_blocks), seats: world.seats, ..Overrides::default() },
         time_ms: GENESIS_MS,
         extra_data: Vec::new().into(),
-        alloc: users.iter().map(|user| (*user, rich.clone())).collect::<BTreeMap<_, _>>(),
+        alloc: rich.chain(modest).collect::<BTreeMap<_, _>>(),
         validators: keys.iter().map(validator).collect(),
     }
 }
 
 impl Cluster {
     /// All validators of a chain that `users` hold tokens on, still down, with their files below `dir`.
-    pub fn new(seed: u64, dir: &Path, users: &[Address]) -> anyhow::Result<Self> {
-        let mut dice = Dice::new(seed, "keys");
-        let mut members = Vec::new();
-        for i in 0..NODES {
+    pub fn new(world: World, dir: &Path, users: &[Address]) -> anyhow::Result<Self> {
+        let mut dice = Dice::new(world.seed, "keys");
+        let mut secret = || {
             let mut secret = [0; 32];
             dice.fill(&mut secret);
-            let keys = NodeKeys::derive(&secret);
-            let dir = dir.join(i.to_string());
+            NodeKeys::derive(&secret)
+        };
+        let keys: Vec<NodeKeys> = world.nodes.iter().map(|_| secret()).collect();
+        let genesis = genesis(&world, &keys, users);
+        let honest: Vec<bool> = (0..world.nodes.len()).map(|node| world.is_honest(node)).collect();
+        let lying = || keys.iter().zip(&honest).filter(|(_, honest)| !*honest).map(|(keys, _)| keys);
+        let rules = Rules::new(&genesis, lying().map(NodeKeys::address).collect(), world.ahead_max_ms());
+        let witness = Witness::new(rules, &honest);
+        let liars = lying().map(|keys| peer_id_of(&keys.network.public())).collect::<Result<_, _>>()?;
+        let plot = Plot::new(dice.next(), liars, witness.clone());
+        let mut members = Vec::new();
+        for (node, (keys, character)) in keys.into_iter().zip(&world.nodes).enumerate() {
+            let dir = dir.join(node.to_string());
             std::fs::create_dir_all(&dir)?;
-            let state = State::Down { kv: Arc::new(MemoryKv::new()), disk: Disk::default() };
-            members.push(Member { peer: peer_id_of(&keys.network.public())?, keys, dir, state: Some(state) });
+            let mind = |temper: &Temper| Mind::new(plot.clone(), keys.clone(), temper.clone());
+            members.push(Member {
+                peer: peer_id_of(&keys.network.public())?,
+                dir,
+                clock: Arc::new(SkewedClock::new(character.ahead_ms)),
+                mind: character.temper.as_ref().map(mind),
+                state: Some(State::Down { kv: Arc::new(MemoryKv::new()), disk: Disk::default() }),
+                keys,
+            });
         }
-        let keys: Vec<NodeKeys> = members.iter().map(|member| member.keys.clone()).collect();
-        Ok(Self {
-            hub: MemoryHub::new(dice.next()),
-            witness: Witness::new(NODES),
-            doors: Arc::new(Mutex::new(vec![None; NODES])),
-            genesis: genesis(&keys, users),
-            members,
-        })
+        let hub = MemoryHub::new(dice.next());
+        let doors = Arc::new(Mutex::new(vec![None; members.len()]));
+        Ok(Self { world, hub, witness, doors, genesis, members })
     }
 
-    /// Sets the rule of one link.
-    pub fn set_link(&self, a: usize, b: usize, rule: LinkRule) {
-        self.hub.set_link(self.members[a].peer, self.members[b].peer, rule);
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    /// Sets the rule of what one node sends to another.
+    pub fn set_path(&self, from: usize, to: usize, rule: LinkRule) {
+        self.hub.set_path(self.members[from].peer, self.members[to].peer, rule);
+    }
+
+    /// Sets the clock of a node.
+    pub fn set_clock(&self, node: usize, ahead_ms: i64) {
+        self.members[node].clock.set(ahead_ms);
+        self.witness.count(Sometimes::ClockSet);
+        self.witness.note(&format!("node {node} is {ahead_ms} ms ahead"));
+    }
+
+    /// Nodes that forget what they have signed when they can.
+    pub fn forgetful(&self) -> Vec<usize> {
+        let forgets = |node: &usize| self.members[*node].mind.as_ref().is_some_and(|mind| mind.is_forgetful());
+        (0..self.len()).filter(forgets).collect()
     }
 
     /// Whether a node is up.
     pub fn is_up(&self, node: usize) -> bool {
         matches!(self.members[node].state, Some(State::Up(_)))
-    }
-
-    /// The chain of a node that is up.
-    pub fn chain(&self, node: usize) -> Option<Arc<LocalChain>> {
-        self.doors.lock()[node].clone()
     }
 
     /// Starts a node that is down with what its last life left on its disks.
@@ -139,11 +176,18 @@ impl Cluster {
         };
         disk.restore()?;
         let member = &self.members[node];
-        let net = self.hub.join(member.peer);
+        let host = self.hub.join(member.peer);
+        let net: Arc<dyn Network> = match &member.mind {
+            Some(mind) => Arc::new(LyingHost::new(host, mind.clone())),
+            None => host,
+        };
+        let clock = member.clock.clone();
         let (keys, genesis, database) = (member.keys.clone(), self.genesis.clone(), kv.clone());
         let config = ChainConfig { wal_dir: member.dir.clone(), bft: BftConfig::default(), sync: Default::default() };
         let witness = self.witness.clone();
         let builder = async move |context: cess::runtime::Node| {
+            let rng = context.rng.clone();
+            let context = context.with_ports(clock, rng);
             let news = News::of(&context.bus);
             let chain = ChainNode::start(&context, database, net, &keys, &genesis, config).await?;
             let full = chain.client.chain().clone();
@@ -176,9 +220,14 @@ impl Cluster {
         let (kv, disk) = match how {
             Crash::Kill => (up.kv.reopen(), Disk::written(&member.dir)?),
             Crash::PowerLoss => (up.kv.after_power_loss(), Disk::synced(&member.dir)?),
+            Crash::Amnesia => (up.kv.reopen(), Disk::emptied(&member.dir)?),
         };
         self.witness.note(&format!("node {node} {how:?}"));
-        self.witness.count(if how == Crash::Kill { Sometimes::Killed } else { Sometimes::PowerLost });
+        self.witness.count(match how {
+            Crash::Kill => Sometimes::Killed,
+            Crash::PowerLoss => Sometimes::PowerLost,
+            Crash::Amnesia => Sometimes::Lied(Vice::Amnesia),
+        });
         drop(up.chain);
         up.runtime.kill();
         member.state = Some(State::Down { kv: Arc::new(kv), disk });

@@ -1,19 +1,13 @@
 //! Users who send tokens to each other through whichever node answers.
 
 use crate::{
-    cluster::{CHAIN, Cluster, Doors},
+    cluster::{CHAIN, Doors},
     machine::{Dice, now, until},
 };
-use alloy_sol_types::SolCall;
 use cess::{
     client::ChainClient,
     crypto::{SecretKey, native_address},
-    ledger::{
-        abi::{IStaking, MODULES, STAKING},
-        executor::CallRequest,
-        native::NativeTx,
-        state::StateError,
-    },
+    ledger::native::NativeTx,
     types::{Address, U256},
 };
 use std::time::Duration;
@@ -83,41 +77,4 @@ async fn spend(key: SecretKey, others: Vec<Address>, mut dice: Dice, doors: Door
         // Nodes that crash or refuse are part of life: the user tries again with another one.
         let _ = timeout(PATIENCE, attempt).await;
     }
-}
-
-/// Tokens that exist on `node` less those its validators have earned, and those burnt as fees and punishments: together what
-/// genesis made.
-pub fn supply(cluster: &Cluster, node: usize, users: &[Address]) -> anyhow::Result<(U256, U256)> {
-    let chain = cluster.chain(node).ok_or_else(|| anyhow::anyhow!("node {node} is down"))?;
-    let chain = chain.chain();
-    let validators = cluster.genesis.validators.iter().map(|validator| validator.account);
-    let owners: Vec<Address> = users.iter().copied().chain(validators).chain(MODULES).collect();
-    let (sum, height) = chain.read(|state, head| {
-        let mut sum = U256::ZERO;
-        for owner in &owners {
-            sum += state.account(owner)?.map(|info| info.balance).unwrap_or_default();
-        }
-        Ok::<_, StateError>((sum, head.height()))
-    })?;
-    let mut burnt = U256::ZERO;
-    for height in 1..=height {
-        let block = chain.blocks().executed(height)?.ok_or_else(|| anyhow::anyhow!("no executed block {height}"))?;
-        burnt += U256::from(block.base_fee()) * U256::from(block.header.gas_used);
-    }
-    let request = CallRequest {
-        from: Address::ZERO,
-        to: Some(STAKING),
-        value: U256::ZERO,
-        data: IStaking::supplyCall {}.abi_encode().into(),
-        gas: 1_000_000,
-    };
-    let staking = IStaking::supplyCall::abi_decode_returns(&chain.call(&request)?)?;
-    Ok((sum - staking.minted, burnt + staking.burnt))
-}
-
-/// Tokens of genesis.
-pub fn genesis_supply(cluster: &Cluster) -> U256 {
-    let held = cluster.genesis.alloc.values().map(|account| account.balance.0);
-    let staked = cluster.genesis.validators.iter().map(|validator| validator.stake.0);
-    held.chain(staked).fold(U256::ZERO, |sum, amount| sum + amount)
 }

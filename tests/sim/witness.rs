@@ -1,59 +1,28 @@
 //! Sees every block that every node finalises and says what must not happen.
 //!
-//! Owns the trace of a run and its counters. Checks at every block: one block and one executed state per height, no gap, a
-//! certificate that verifies, nothing forgotten over a restart, nobody who signs two different messages for one step.
+//! Owns the trace of a run and its counters. Checks at every block: one block and one executed state per height, no gap, nothing
+//! forgotten over a restart, what [`Rules`] ask of a block; and that nobody is accused of lying who does not lie.
 
-use crate::machine::now;
+use crate::{
+    machine::now,
+    rules::{Remarks, Rules},
+    sometimes::Sometimes,
+};
 use cess::{
     chain::{BlockFinalised, FullChain, bft::Misbehaviour},
-    consensus::{Block, Certificate},
     runtime::{Bus, Subscription},
-    types::{B256, BlockId, Height},
+    types::{Address, B256, BlockId, Height},
 };
 use parking_lot::Mutex;
-use std::{collections::BTreeMap, fmt::Write, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write,
+    sync::Arc,
+};
 use tokio::sync::watch;
 
-/// Things that must happen sometimes, or the run was too tame.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Sometimes {
-    /// A block was decided after round 0.
-    LaterRound,
-    /// A block was decided in a later round than it was proposed for.
-    Reproposed,
-    /// A node restarted in the middle of a height it had spoken in.
-    WalReplay,
-    /// A node that was three blocks or more behind reached the others.
-    CatchUp,
-    /// A partition was healed.
-    Healed,
-    /// A process was killed.
-    Killed,
-    /// A machine lost power and with it what was not synced.
-    PowerLost,
-    /// A process was stopped and continued.
-    Paused,
-    /// More than a third was down or cut off at a time.
-    NoQuorum,
-    /// A transaction became final.
-    Transaction,
-}
-
-impl Sometimes {
-    /// All of them.
-    pub const ALL: [Sometimes; 10] = [
-        Sometimes::LaterRound,
-        Sometimes::Reproposed,
-        Sometimes::WalReplay,
-        Sometimes::CatchUp,
-        Sometimes::Healed,
-        Sometimes::Killed,
-        Sometimes::PowerLost,
-        Sometimes::Paused,
-        Sometimes::NoQuorum,
-        Sometimes::Transaction,
-    ];
-}
+/// Blocks that a node has to be behind to have something to catch up with.
+const BEHIND_BLOCKS: u64 = 3;
 
 /// What a node says of itself.
 pub struct News {
@@ -70,6 +39,7 @@ impl News {
 
 /// Sees everything.
 pub struct Witness {
+    rules: Rules,
     seen: Mutex<Seen>,
     heights: watch::Sender<Vec<Height>>,
 }
@@ -81,10 +51,20 @@ struct Seen {
     counters: BTreeMap<Sometimes, u64>,
     trace: String,
     violations: Vec<String>,
+    /// Whether the network is cut in two.
+    cut: bool,
+    /// Equivocations that honest nodes hold evidence of, by who and at which height.
+    accused: BTreeSet<(Address, Height)>,
+    punished: BTreeSet<(Address, Height)>,
+    /// Since when nothing disturbs the network.
+    calm_from: Option<Height>,
+    /// Latest round that anything was decided in since.
+    calm_round: u32,
 }
 
 #[derive(Default, Clone)]
 struct NodeSeen {
+    honest: bool,
     height: Height,
     /// Height at which its life began: blocks up to it are executed again if a crash took their state.
     rose_at: Height,
@@ -95,10 +75,11 @@ struct NodeSeen {
 }
 
 impl Witness {
-    /// Of `nodes` nodes at genesis.
-    pub fn new(nodes: usize) -> Arc<Self> {
-        let seen = Seen { nodes: vec![NodeSeen::default(); nodes], ..Seen::default() };
-        Arc::new(Self { seen: Mutex::new(seen), heights: watch::Sender::new(vec![0; nodes]) })
+    /// Of nodes at genesis, which are honest or not.
+    pub fn new(rules: Rules, honest: &[bool]) -> Arc<Self> {
+        let nodes = honest.iter().map(|honest| NodeSeen { honest: *honest, ..NodeSeen::default() }).collect();
+        let seen = Seen { nodes, ..Seen::default() };
+        Arc::new(Self { rules, seen: Mutex::new(seen), heights: watch::Sender::new(vec![0; honest.len()]) })
     }
 
     /// Follows what `chain` finalises in the `life`th life of `node`.
@@ -113,26 +94,35 @@ impl Witness {
             let event = tokio::select! { biased;
                 event = news.blocks.recv() => event?,
                 found = news.evidence.recv() => {
-                    self.accuse(node, &found?);
+                    self.accuse(node, life, &found?);
                     continue;
                 }
             };
-            let stored = chain.blocks().block(event.height)?.zip(chain.blocks().certificate(event.height)?);
-            let verdict = judge(&chain, &event, stored.as_ref());
-            let rounds = stored.as_ref().map(|(block, certificate)| (block.header.round, certificate.round));
-            self.saw(node, life, &event, rounds.unwrap_or_default(), verdict.err());
+            let verdict = self.rules.check(&chain, &event).map_err(|fault| format!("{fault:#}"));
+            self.saw(node, life, &event, verdict);
         }
     }
 
-    /// Every validator is honest here, whatever happens to its disks.
-    fn accuse(&self, node: usize, found: &Misbehaviour) {
+    /// Nobody is accused who does not lie, whatever happens to its disks.
+    fn accuse(&self, node: usize, life: u32, found: &Misbehaviour) {
         let Misbehaviour { height, account, .. } = found;
-        self.seen
-            .lock()
-            .violation(format!("node {node} saw {account} sign two messages for one step of height {height}"));
+        let mut seen = self.seen.lock();
+        if seen.nodes[node].life != life {
+            return;
+        }
+        if !self.rules.may_lie(account) {
+            seen.violation(format!("node {node} saw {account} sign two messages for one step of height {height}"));
+        } else if seen.nodes[node].honest {
+            seen.count(Sometimes::EquivocationSeen, 1);
+            seen.note(&format!("node {node} accuses {account} at height {height}"));
+            // What was seen amid trouble may be lost with the one who saw it.
+            if seen.calm_from.is_some_and(|calm| *height > calm) {
+                seen.accused.insert((*account, *height));
+            }
+        }
     }
 
-    fn saw(&self, node: usize, life: u32, event: &BlockFinalised, rounds: (u32, u32), fault: Option<String>) {
+    fn saw(&self, node: usize, life: u32, event: &BlockFinalised, verdict: Result<Remarks, String>) {
         let mut seen = self.seen.lock();
         let own = &mut seen.nodes[node];
         if own.life != life {
@@ -141,28 +131,30 @@ impl Witness {
         let recovered = event.height <= own.rose_at;
         let expected = if recovered { event.height } else { own.height + 1 };
         own.height = own.height.max(event.height);
-        let caught_up = own.behind.take_if(|height| *height <= event.height).is_some();
+        if own.behind.take_if(|height| *height <= event.height).is_some() {
+            seen.count(Sometimes::CatchUp, 1);
+        }
         if event.height != expected {
             seen.violation(format!("node {node} finalised {} after {}", event.height, expected - 1));
         }
-        if let Some(fault) = fault {
-            seen.violation(format!("node {node} at height {}: {fault}", event.height));
-        }
+        let first = !seen.decided.contains_key(&event.height);
         let (block, hash) = *seen.decided.entry(event.height).or_insert((event.block, event.hash));
         if block != event.block || hash != event.hash {
             let found = format!("{} executed to {}", event.block, event.hash);
             seen.violation(format!("node {node} finalised {found} at height {}, others {block}/{hash}", event.height));
         }
-        let count = u64::try_from(event.transactions).unwrap_or(u64::MAX);
-        for (what, by) in [
-            (Sometimes::LaterRound, u64::from(rounds.1 > 0)),
-            (Sometimes::Reproposed, u64::from(rounds.1 > rounds.0)),
-            (Sometimes::CatchUp, u64::from(caught_up)),
-            (Sometimes::Transaction, count),
-        ] {
-            *seen.counters.entry(what).or_default() += by;
-        }
-        let line = format!("node {node} block {} {} round {} txs {count}", event.height, event.block, rounds.1);
+        let remarks = match verdict {
+            Ok(remarks) => remarks,
+            Err(fault) => {
+                seen.violation(format!("node {node} at height {}: {fault}", event.height));
+                Remarks::default()
+            }
+        };
+        seen.remark(first, event, &remarks);
+        let line = format!(
+            "node {node} block {} {} round {} txs {}",
+            event.height, event.block, remarks.decided, event.transactions
+        );
         seen.note(&line);
         let height = seen.nodes[node].height;
         self.heights.send_modify(|heights| heights[node] = height);
@@ -191,7 +183,7 @@ impl Witness {
         }
         let own = &mut seen.nodes[node];
         (own.height, own.rose_at) = (height, height);
-        own.behind = (highest >= height + 3).then_some(highest);
+        own.behind = (highest >= height + BEHIND_BLOCKS).then_some(highest);
         let life = own.life;
         seen.note(&format!("node {node} up at {height}"));
         self.heights.send_modify(|heights| heights[node] = height);
@@ -200,7 +192,7 @@ impl Witness {
 
     /// Counts something.
     pub fn count(&self, what: Sometimes) {
-        *self.seen.lock().counters.entry(what).or_default() += 1;
+        self.seen.lock().count(what, 1);
     }
 
     /// Writes a line into the trace.
@@ -212,9 +204,33 @@ impl Witness {
     pub fn mark_laggards(&self) {
         let mut seen = self.seen.lock();
         let highest = seen.highest();
-        for node in seen.nodes.iter_mut().filter(|node| highest >= node.height + 3) {
+        for node in seen.nodes.iter_mut().filter(|node| highest >= node.height + BEHIND_BLOCKS) {
             node.behind = Some(highest);
         }
+    }
+
+    /// Takes note that the network is cut in two, or whole again.
+    pub fn cut(&self, cut: bool) {
+        self.seen.lock().cut = cut;
+    }
+
+    /// Takes note that nothing disturbs the network from now on, apart from the liars.
+    pub fn calm(&self) {
+        let mut seen = self.seen.lock();
+        // The height being decided and the one after it still feel the trouble: rounds passed, nodes are behind.
+        seen.calm_from = Some(seen.highest() + 2);
+    }
+
+    /// Latest round of a decision since then.
+    pub fn calm_round(&self) -> u32 {
+        self.seen.lock().calm_round
+    }
+
+    /// Equivocations below `height` that honest nodes saw since then and that no block has punished.
+    pub fn unpunished(&self, height: Height) -> Vec<(Address, Height)> {
+        let seen = self.seen.lock();
+        let open = seen.accused.difference(&seen.punished).copied();
+        open.filter(|(_, accused)| *accused < height).collect()
     }
 
     /// The highest block anybody has finalised.
@@ -222,11 +238,13 @@ impl Witness {
         self.seen.lock().highest()
     }
 
-    /// Resolves when every node has finalised `height`.
+    /// Resolves when every honest node has finalised `height`.
     pub async fn all_reach(&self, height: Height) {
+        let honest: Vec<bool> = self.seen.lock().nodes.iter().map(|node| node.honest).collect();
         let mut heights = self.heights.subscribe();
+        let reached = |heights: &Vec<Height>| heights.iter().zip(&honest).all(|(h, honest)| *h >= height || !honest);
         // This owns the sender, so that waiting cannot fail.
-        let _ = heights.wait_for(|heights| heights.iter().all(|h| *h >= height)).await;
+        let _ = heights.wait_for(reached).await;
     }
 
     /// Where every node stands.
@@ -253,6 +271,10 @@ impl Seen {
         let _ = writeln!(self.trace, "{:>4}.{:09} {what}", time.as_secs(), time.subsec_nanos());
     }
 
+    fn count(&mut self, what: Sometimes, by: u64) {
+        *self.counters.entry(what).or_default() += by;
+    }
+
     fn violation(&mut self, what: String) {
         self.note(&format!("VIOLATION: {what}"));
         self.violations.push(what);
@@ -261,15 +283,26 @@ impl Seen {
     fn highest(&self) -> Height {
         self.nodes.iter().map(|node| node.height).max().unwrap_or_default()
     }
-}
 
-/// Checks a finalised block against what the node has stored of it.
-fn judge(chain: &FullChain, event: &BlockFinalised, stored: Option<&(Block, Certificate)>) -> Result<(), String> {
-    let (block, certificate) = stored.ok_or("the block or its certificate is not stored")?;
-    if block.id() != event.block || certificate.block != event.block || certificate.height != event.height {
-        return Err(format!("the certificate or the stored block is for another than {}", event.block));
+    /// Counts what is remarkable about a block, some of it only when it is seen for the first time.
+    fn remark(&mut self, first: bool, event: &BlockFinalised, remarks: &Remarks) {
+        let opens = first && remarks.era.is_some();
+        for (what, happened) in [
+            (Sometimes::LaterRound, remarks.decided > 0),
+            (Sometimes::Reproposed, remarks.decided > remarks.built),
+            (Sometimes::FutureBlock, first && remarks.future),
+            (Sometimes::PushedBlock, remarks.pushed),
+            (Sometimes::EraChange, opens),
+            (Sometimes::EraChangeInPartition, opens && self.cut),
+            (Sometimes::NewCommittee, opens && remarks.new_committee),
+            (Sometimes::EquivocationPunished, first && !remarks.punished.is_empty()),
+        ] {
+            self.count(what, u64::from(happened));
+        }
+        self.count(Sometimes::Transaction, u64::try_from(event.transactions).unwrap_or(u64::MAX));
+        self.punished.extend(&remarks.punished);
+        if self.calm_from.is_some_and(|calm| event.height > calm) {
+            self.calm_round = self.calm_round.max(remarks.decided);
+        }
     }
-    let spec = chain.spec();
-    let seated = chain.committee_at(event.height).map_err(|e| e.to_string())?;
-    certificate.verify(spec.chain_id, &seated.committee).map_err(|e| e.to_string())
 }

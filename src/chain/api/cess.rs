@@ -1,10 +1,11 @@
-//! `cess_` methods beyond those every chain client needs: miners, files, peers, workers, validators, metrics.
+//! `cess_` methods beyond those every chain client needs: blocks as decided, miners, files, peers, workers, validators, metrics.
 
-use super::{Answer, Api, optional, reading, required};
+use super::{Answer, Api, broken, optional, reading, required};
 use crate::{
     client::{ChainClient, FileRecord, MinerRecord},
+    consensus::{Block, Certificate},
     rpc::{Params, RpcModule, error},
-    types::{Address, FileId},
+    types::{Address, B256, FileId, Height},
 };
 use jsonrpsee::core::RegisterMethodError;
 use serde::Serialize;
@@ -20,6 +21,24 @@ struct PeerObject {
     addr: Option<String>,
     agent: Option<String>,
     rtt_ms: Option<u64>,
+}
+
+/// A block as the validators decided it, with what its execution gave.
+#[derive(Clone, Serialize)]
+struct DecidedObject {
+    height: Height,
+    id: B256,
+    /// Hash of the executed Ethereum block.
+    hash: B256,
+    state_root: B256,
+    proposer: Address,
+    /// Round it was first proposed in.
+    round: u32,
+    /// Round it was decided in.
+    decided_round: u32,
+    time_ms: u64,
+    transactions: usize,
+    bytes: usize,
 }
 
 /// A member of the committee.
@@ -53,10 +72,30 @@ pub(super) fn register(module: &mut RpcModule<()>, api: &Api) -> Result<(), Regi
         }
         Answer::<Vec<FileRecord>>::Ok(client.files_of(owner, skip, limit).await?)
     })?;
+    reading(module, api, "cess_block", |api, params| decided(api, required(&mut params.sequence(), "height")?))?;
     reading(module, api, "cess_peers", |api, _| Ok(peers(api)))?;
     reading(module, api, "cess_validators", |api, _| Ok(validators(api)))?;
     reading(module, api, "cess_metrics", |api, _| Ok(api.chain.node().metrics.render()))?;
     reading(module, api, "cess_workers", |api, _| super::objects::to_json(&api.chain.node().workers.list()))
+}
+
+fn decided(api: &Api, height: Height) -> Answer<Option<DecidedObject>> {
+    let blocks = api.chain.blocks();
+    let Some(executed) = blocks.executed(height).map_err(broken)? else { return Ok(None) };
+    let decided = blocks.block(height).map_err(broken)?.zip(blocks.certificate(height).map_err(broken)?);
+    let object = |(block, certificate): (Block, Certificate)| DecidedObject {
+        height,
+        id: certificate.block.into(),
+        hash: executed.hash,
+        state_root: executed.header.state_root,
+        proposer: block.header.proposer,
+        round: block.header.round,
+        decided_round: certificate.round,
+        time_ms: block.header.time_ms,
+        transactions: block.txs.len(),
+        bytes: block.body_bytes(),
+    };
+    Ok(decided.map(object))
 }
 
 fn peers(api: &Api) -> Vec<PeerObject> {

@@ -265,6 +265,11 @@ async fn cess_methods() {
     assert_eq!(served.get("cess_beacon", json!([1])).await, json!(served.fixture.chain.head().executed.beacon));
     assert_eq!(served.get("cess_beacon", json!([2])).await, Value::Null);
     assert_eq!(served.get("cess_events", json!([1, 1])).await, json!([]));
+    let (block, head) = (served.get("cess_block", json!([1])).await, served.fixture.chain.head());
+    assert_eq!((&block["id"], &block["hash"]), (&json!(B256::from(head.executed.block)), &json!(head.executed.hash)));
+    assert_eq!(block["proposer"], json!(served.fixture.keys.address()));
+    assert_eq!((&block["round"], &block["decided_round"], &block["transactions"]), (&json!(0), &json!(0), &json!(0)));
+    assert_eq!(served.get("cess_block", json!([2])).await, Value::Null);
     assert_eq!(served.get("cess_miners", json!([])).await, json!([]));
     assert_eq!(served.get("cess_file", json!([B256::ZERO])).await, Value::Null);
     assert_eq!(served.get("cess_manifest", json!([B256::ZERO])).await, Value::Null);

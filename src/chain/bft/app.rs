@@ -29,6 +29,9 @@ pub trait Application: Send + Sync + 'static {
     /// The driver drops the future when others have begun already.
     async fn wait_to_start(&self, height: Height);
 
+    /// Bytes of the transactions that wait for a block here, and most likely with the others too: how large the next block may be.
+    fn waiting_bytes(&self) -> usize;
+
     /// Builds a block for `height`, to be proposed by this node in `round`.
     async fn propose(&self, height: Height, round: u32) -> anyhow::Result<Block>;
 

@@ -34,44 +34,63 @@ pub(super) const SYNC_MAX_BYTES: usize = 6 << 20;
 
 /// What committee members tell each other, one frame each.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub(super) enum Message {
+pub enum Message {
+    /// A vote with its voter's signature.
     Vote(Vote, Signature),
-    Proposal(HeadedProposal, Signature),
+    /// A proposal with its block's header and its proposer's signature.
+    Proposal(Box<HeadedProposal>, Signature),
+    /// A piece of a proposed block.
     Part(ProposalPart),
+    /// Why a block may be proposed again.
     Polka(Polka),
+    /// Why a round is over.
     Round(RoundProof),
+    /// How far the sender has come.
     Status(Progress),
 }
 
 /// Prevotes of two thirds for one block.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub(super) struct Polka {
-    height: Height,
-    round: u32,
-    block: BlockId,
-    signatures: Vec<(Account, Signature)>,
+pub struct Polka {
+    /// Height of the prevotes.
+    pub height: Height,
+    /// Their round.
+    pub round: u32,
+    /// Their block.
+    pub block: BlockId,
+    /// Who prevoted, with the signature of the prevote.
+    pub signatures: Vec<(Account, Signature)>,
 }
 
 /// Votes that justify entering a round.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub(super) struct RoundProof {
-    height: Height,
-    round: u32,
-    precommits: bool,
-    votes: Vec<RoundVote>,
+pub struct RoundProof {
+    /// Height of the votes.
+    pub height: Height,
+    /// Their round.
+    pub round: u32,
+    /// Whether they are precommits of two thirds, rather than any votes of a third.
+    pub precommits: bool,
+    /// The votes.
+    pub votes: Vec<RoundVote>,
 }
 
+/// A vote of a [`RoundProof`].
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-struct RoundVote {
-    kind: VoteKind,
-    block: Option<BlockId>,
-    voter: Account,
-    signature: Signature,
+pub struct RoundVote {
+    /// Which step.
+    pub kind: VoteKind,
+    /// The block, or nil.
+    pub block: Option<BlockId>,
+    /// Who voted.
+    pub voter: Account,
+    /// The voter's signature.
+    pub signature: Signature,
 }
 
 /// How far a node has come.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub(super) struct Progress {
+pub struct Progress {
     /// Last decided height.
     pub tip: Height,
     /// First height it can serve.
@@ -120,7 +139,7 @@ impl From<SignedConsensusMsg<BftContext>> for Message {
     fn from(message: SignedConsensusMsg<BftContext>) -> Self {
         match message {
             SignedConsensusMsg::Vote(vote) => Message::Vote(vote.message, vote.signature),
-            SignedConsensusMsg::Proposal(proposal) => Message::Proposal(proposal.message, proposal.signature),
+            SignedConsensusMsg::Proposal(proposal) => Message::Proposal(Box::new(proposal.message), proposal.signature),
         }
     }
 }
@@ -281,7 +300,7 @@ impl Codec<SignedConsensusMsg<BftContext>> for EngineCodec {
         match codec::decode::<Message>(&bytes)? {
             Message::Vote(vote, signature) => Ok(SignedConsensusMsg::Vote(SignedMessage::new(vote, signature))),
             Message::Proposal(proposal, signature) => {
-                Ok(SignedConsensusMsg::Proposal(SignedMessage::new(proposal, signature)))
+                Ok(SignedConsensusMsg::Proposal(SignedMessage::new(*proposal, signature)))
             }
             _ => Err(malformed(Message::NAME, "it is neither a vote nor a proposal")),
         }
@@ -502,7 +521,7 @@ mod tests {
         let proof = RoundProof { height: 1, round: 0, precommits: true, votes: vec![] };
         let messages = [
             Message::Vote(vote, signature(1)),
-            Message::Proposal(proposal(2, None), signature(1)),
+            Message::Proposal(Box::new(proposal(2, None)), signature(1)),
             Message::Part(part(vec![])),
             Message::Polka(polka),
             Message::Round(proof),

@@ -5,7 +5,7 @@
 //! block, restarts included; blocks are committed in order, each once.
 
 use super::{
-    Misbehaviour,
+    BftConfig, Misbehaviour,
     app::{Application, Tip},
     catch_up::CatchUp,
     codec::{Message, SYNC_MAX_BLOCKS, SYNC_MAX_BYTES, certificate_of, engine_certificate},
@@ -32,7 +32,7 @@ use arc_malachitebft_app_channel::{
         engine::host::{HeightParams, Next, SyncedValueOutcome},
         types::{
             LocallyProposedValue, MisbehaviorEvidence, ProposedValue,
-            core::{CommitCertificate, LinearTimeouts, Round, Validity},
+            core::{CommitCertificate, Round, Validity},
             sync::RawDecidedValue,
         },
     },
@@ -55,8 +55,7 @@ pub(super) struct Driver {
     pub bus: Bus,
     pub chain_id: ChainId,
     pub me: Account,
-    pub timeouts: LinearTimeouts,
-    pub quorum_wait: Duration,
+    pub config: BftConfig,
     pub log: ProposalLog,
     pub proposals: Proposals,
     /// How the blocks the proposal log holds were proposed, until their height begins again.
@@ -169,7 +168,7 @@ impl Driver {
         let (app, hub, next, begun) = (self.app.clone(), self.hub.clone(), self.next(), seats.clone());
         let member = self.tip.committee.by_account(&self.me.0).is_some();
         let at_once = !member || std::mem::take(&mut self.synced);
-        let first_wait = matches!(reply, StartReply::First(_)).then_some(self.quorum_wait);
+        let first_wait = matches!(reply, StartReply::First(_)).then_some(self.config.quorum_wait);
         let ready = Box::pin(async move {
             if at_once {
                 return;
@@ -192,7 +191,7 @@ impl Driver {
     fn start_height(&mut self) {
         let Some(Start { seats, reply, .. }) = self.starting.take() else { return };
         let height = BlockHeight(seats.height());
-        let params = HeightParams::new(seats, self.timeouts, None);
+        let params = HeightParams::new(seats, self.config.timeouts(self.app.waiting_bytes()), None);
         match reply {
             StartReply::First(reply) => drop(reply.send((height, params))),
             StartReply::Next(reply) => drop(reply.send(Next::Start(height, params))),

@@ -22,6 +22,7 @@ mod start;
 mod sync;
 #[cfg(test)]
 mod tests;
+pub mod wire;
 
 pub use app::{Application, Tip};
 pub use start::{BftConfig, BftHandle, Misbehaviour, start};

@@ -17,7 +17,7 @@ use crate::{
     crypto::NodeKeys,
     network::Network,
     runtime::{Criticality, Event, Node, Phase},
-    types::{Address, ChainId, Height},
+    types::{Address, ChainId, Height, params::BLOCK_MAX_BYTES},
 };
 use alloy_primitives::Bytes;
 use anyhow::{Context, anyhow};
@@ -43,10 +43,18 @@ const QUEUE_MAX_PER_HEIGHT: usize = 2_048;
 /// Channel of requests for debugging dumps, which nothing here sends.
 const REQUEST_CHANNEL: usize = 8;
 
+/// Bytes of a block a proposer is given a second for: a block goes out ten times, at 100 Mbit/s.
+const PROPOSE_BYTES_PER_SECOND: u64 = 1_250_000;
+
 /// Timing of consensus. The defaults suit one continent.
+///
+/// A proposer that is away costs its height `propose`, after which the others prevote for nothing, and `precommit`, which they wait
+/// for stray votes: 850 ms by default. The engine starts the timer of a round once and cannot be told that a block is coming
+/// in, so that the time a large block takes on its way is added beforehand, by the transactions that wait here. Where that is
+/// too little, each further round gives `round_delta` more.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BftConfig {
-    /// Time a proposer has in round 0.
+    /// Time a proposer has in round 0 for an empty block.
     pub propose: Duration,
     /// Time to wait for stray prevotes after two thirds disagree.
     pub prevote: Duration,
@@ -63,10 +71,10 @@ pub struct BftConfig {
 impl Default for BftConfig {
     fn default() -> Self {
         Self {
-            propose: Duration::from_millis(1_000),
-            prevote: Duration::from_millis(400),
-            precommit: Duration::from_millis(400),
-            round_delta: Duration::from_millis(250),
+            propose: Duration::from_millis(600),
+            prevote: Duration::from_millis(250),
+            precommit: Duration::from_millis(250),
+            round_delta: Duration::from_millis(300),
             rebroadcast: Duration::from_millis(1_000),
             quorum_wait: Duration::from_secs(5),
         }
@@ -74,9 +82,11 @@ impl Default for BftConfig {
 }
 
 impl BftConfig {
-    fn timeouts(&self) -> LinearTimeouts {
+    pub(super) fn timeouts(&self, waiting_bytes: usize) -> LinearTimeouts {
+        let bytes = u64::try_from(waiting_bytes.min(BLOCK_MAX_BYTES)).expect("a block is a few megabytes");
+        let under_way = Duration::from_millis(bytes * 1_000 / PROPOSE_BYTES_PER_SECOND);
         LinearTimeouts {
-            propose: self.propose,
+            propose: self.propose + under_way,
             propose_delta: self.round_delta,
             prevote: self.prevote,
             prevote_delta: self.round_delta,
@@ -155,7 +165,6 @@ pub async fn start(
     let hub = Hub::new(net, node.tasks.clone(), app.clone(), &Seats::new(tip.height + 1, &tip.committee, tip.seed));
     hub.expect(&tip.upcoming);
     let sync = SyncStreams::spawn(&hub);
-    let timeouts = config.timeouts();
     let verifier = ChainVerifier { chain_id, me, hub: hub.clone() };
     let signer = ChainSigner { chain_id, key: keys.consensus.clone() };
     let identity = ConsensusContext::new_validator(me, Box::new(verifier), Box::new(signer));
@@ -167,8 +176,7 @@ pub async fn start(
         bus: node.bus.clone(),
         chain_id,
         me,
-        timeouts,
-        quorum_wait: config.quorum_wait,
+        config,
         log,
         proposals,
         recovered: recovered_as,
@@ -303,5 +311,27 @@ impl NodeConfig for EngineConfig {
 
     fn value_sync_mut(&mut self) -> &mut ValueSyncConfig {
         &mut self.value_sync
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::consensus::context::BftContext;
+    use arc_malachitebft_app_channel::app::types::core::{Round, Timeout, Timeouts};
+
+    #[test]
+    fn a_proposer_that_is_away_costs_less_than_a_second_and_a_large_block_gets_its_time() {
+        let config = BftConfig::default();
+        let cost = |waiting, round| {
+            let timeouts = config.timeouts(waiting);
+            let of = |timeout| Timeouts::<BftContext>::duration_for(&timeouts, timeout);
+            of(Timeout::propose(Round::new(round))) + of(Timeout::precommit(Round::new(round)))
+        };
+        assert_eq!(cost(0, 0), Duration::from_millis(850));
+        assert_eq!(cost(0, 1), Duration::from_millis(1_450));
+        assert_eq!(cost(1 << 20, 0), Duration::from_millis(850 + 838));
+        assert_eq!(cost(4 << 20, 0), cost(usize::MAX, 0));
+        assert_eq!(cost(4 << 20, 0), Duration::from_millis(850 + 3_355));
     }
 }

@@ -40,7 +40,7 @@ use std::{
 use tokio::sync::{Semaphore, oneshot};
 
 /// Requests for decided blocks.
-pub(super) const SYNC_PROTOCOL: Protocol = Protocol("/cess/sync/1");
+pub const SYNC_PROTOCOL: Protocol = Protocol("/cess/sync/1");
 /// Longest time an exchange may take.
 pub(super) const SYNC_DEADLINE: Duration = Duration::from_secs(10);
 /// Requests of others served at a time.

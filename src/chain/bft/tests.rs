@@ -124,6 +124,10 @@ impl Application for ToyChain {
         sleep(self.interval).await;
     }
 
+    fn waiting_bytes(&self) -> usize {
+        self.body_bytes
+    }
+
     async fn propose(&self, height: Height, round: u32) -> anyhow::Result<Block> {
         let mut block = self.build(&self.keys, round);
         anyhow::ensure!(block.header.height == height, "asked for a block of height {height}");
@@ -397,7 +401,7 @@ async fn the_chain_survives_a_power_cut() {
 #[tokio::test]
 async fn slow_and_lossy_links_only_delay() {
     let mut cluster = Cluster::new(4, 0, |_, chain| chain.body_bytes = 600_000);
-    let rule = LinkRule { latency: Duration::from_millis(3), loss_per_mille: 5, partitioned: false };
+    let rule = LinkRule { latency: Duration::from_millis(3), loss_per_mille: 5, ..LinkRule::default() };
     cluster.net.set_default(rule);
     cluster.all_up().await;
     cluster.reached(&[0, 1, 2, 3], 6).await;

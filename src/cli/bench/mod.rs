@@ -1,11 +1,18 @@
 //! `bench`: the figures a user may want to measure on his own machine, of the machine itself or against a running network.
 
+mod blocks;
 mod catch_up;
+mod dead_proposer;
 mod erasure;
 mod file;
 mod finality;
+mod idle;
+mod load;
 mod machine;
+mod net;
+mod sample;
 mod slicer;
+mod soak;
 
 use super::{Global, output::Output};
 use clap::Subcommand;
@@ -19,6 +26,14 @@ pub enum BenchCommand {
     File(file::FileArgs),
     /// Time a node needs to join a long chain, by blocks and by state, on a chain of its own
     CatchUp(catch_up::CatchUpArgs),
+    /// Throughput of full blocks, on a localnet of its own
+    Blocks(blocks::BlocksArgs),
+    /// What an idle localnet costs, on one of its own
+    Idle(idle::IdleArgs),
+    /// What a height costs whose first proposer is dead, on a localnet of its own
+    DeadProposer(dead_proposer::DeadProposerArgs),
+    /// Kill validators under load and check that nothing final is lost, on a localnet of its own
+    Soak(soak::SoakArgs),
     /// Speed and memory of slicing, coding and hashing a long stream; needs no network
     Slicer(slicer::SlicerArgs),
     /// Speed of the erasure code on one core; needs no network
@@ -31,6 +46,10 @@ pub async fn run(command: BenchCommand, global: &Global, output: &Output) -> any
         BenchCommand::Finality(args) => finality::run(args, global, output).await,
         BenchCommand::File(args) => file::run(args, global, output).await,
         BenchCommand::CatchUp(args) => catch_up::run(args, output).await,
+        BenchCommand::Blocks(args) => blocks::run(args, output).await,
+        BenchCommand::Idle(args) => idle::run(args, output).await,
+        BenchCommand::DeadProposer(args) => dead_proposer::run(args, output).await,
+        BenchCommand::Soak(args) => soak::run(args, output).await,
         BenchCommand::Slicer(args) => slicer::run(args, output).await,
         BenchCommand::Erasure(args) => erasure::run(&args, output),
     }

@@ -143,6 +143,8 @@ fn gossip(keypair: &Keypair) -> Result<gossipsub::Behaviour, BoxedError> {
         .history_length(6)
         .history_gossip(3)
         .flood_publish(true)
+        // Not to judge messages, but to choose when they are passed on: see `forwards`.
+        .validate_messages()
         .max_transmit_size(GOSSIP_MAX_BYTES + GOSSIP_ENVELOPE_BYTES)
         .connection_handler_queue_len(GOSSIP_MAX_QUEUED)
         .duplicate_cache_time(GOSSIP_MEMORY)

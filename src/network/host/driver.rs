@@ -6,6 +6,7 @@ use super::{
     behaviour::Behaviour,
     config::{BOOTSTRAP_PERIOD, MAX_WAITING_COMMANDS, SHUTDOWN_DEADLINE},
     dials::{Dials, Step, Waiter},
+    forwards::{Forwards, Heard},
     requests::Inbound,
     state::{Shared, peer_of},
     wire::{Answer, Request},
@@ -27,7 +28,7 @@ use std::{
 };
 use tokio::{
     sync::{mpsc, oneshot},
-    time::{MissedTickBehavior, interval, timeout},
+    time::{Instant, MissedTickBehavior, interval, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -57,6 +58,7 @@ pub(super) struct Driver {
     pub(super) replies: HashMap<OutboundRequestId, oneshot::Sender<Result<Bytes, NetError>>>,
     pub(super) inbound: mpsc::Sender<Inbound>,
     pub(super) topics: HashMap<gossipsub::TopicHash, Topic>,
+    pub(super) forwards: Forwards,
     /// Pings that failed in a row.
     pub(super) failed_pings: BTreeMap<ConnectionId, u32>,
     pub(super) chain_tag: String,
@@ -79,6 +81,7 @@ impl Driver {
             replies: HashMap::new(),
             inbound,
             topics: HashMap::new(),
+            forwards: Forwards::default(),
             failed_pings: BTreeMap::new(),
             chain_tag,
             bootstrap,
@@ -96,6 +99,7 @@ impl Driver {
                 Some(command) = commands.recv() => self.on_command(command),
                 () = shared.wished.notified() => self.on_wishes(),
                 event = self.swarm.select_next_some() => self.on_event(event),
+                () = self.forwards.due() => self.forward_waiting(),
                 _ = bootstrap.tick() => self.reach_bootstrap(),
             }
         }
@@ -180,6 +184,20 @@ impl Driver {
             Err(error) => {
                 Err(NetError::Unreachable { peer: format!("subscribers of {topic}"), reason: error.to_string() })
             }
+        }
+    }
+
+    fn forward_waiting(&mut self) {
+        while let Some(heard) = self.forwards.take(Instant::now()) {
+            self.forward(&heard);
+        }
+    }
+
+    /// Passes a message of others on.
+    pub(super) fn forward(&mut self, (id, from): &Heard) {
+        let gossip = &mut self.swarm.behaviour_mut().gossip;
+        if !gossip.report_message_validation_result(id, from, gossipsub::MessageAcceptance::Accept) {
+            tracing::debug!(%from, "a gossip message was no longer held when its turn to be passed on came");
         }
     }
 

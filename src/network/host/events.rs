@@ -19,7 +19,7 @@ use libp2p::{
     swarm::{ConnectionId, DialError, SwarmEvent},
 };
 use std::time::Duration;
-use tokio::sync::mpsc::error::TrySendError;
+use tokio::{sync::mpsc::error::TrySendError, time::Instant};
 
 /// A connection with so many failed pings in a row is closed.
 const MAX_FAILED_PINGS: u32 = 2;
@@ -177,7 +177,11 @@ impl Driver {
 
     fn on_gossip(&mut self, event: gossipsub::Event) {
         match event {
-            gossipsub::Event::Message { message, .. } => {
+            gossipsub::Event::Message { propagation_source, message_id, message } => {
+                let heard = (message_id, propagation_source);
+                if let Some(heard) = self.forwards.heard(heard, message.data.len(), Instant::now()) {
+                    self.forward(&heard);
+                }
                 let Some(topic) = self.topics.get(&message.topic) else { return };
                 let Some(author) = message.source else { return };
                 self.shared.registry.deliver(topic.0, author, Bytes::from(message.data));

@@ -8,6 +8,7 @@ mod config;
 mod dials;
 mod driver;
 mod events;
+mod forwards;
 mod frames;
 mod listen;
 mod requests;

@@ -1,4 +1,4 @@
-//! Gossip of the in-memory network: delivery in its time, and each content once.
+//! Gossip of the in-memory network: delivery in its time, and each content once unless its link doubles it.
 
 use super::hub::Host;
 use crate::network::{port::Topic, registry::GOSSIP_MEMORY};
@@ -17,12 +17,15 @@ use tokio::{
 const SEEN_MAX_MESSAGES: usize = 8192;
 
 /// A message on its way to one host.
+#[derive(Clone)]
 pub(super) struct GossipIn {
     pub(super) due: Instant,
     pub(super) topic: Topic,
     pub(super) from: PeerId,
     pub(super) id: [u8; 32],
     pub(super) data: Bytes,
+    /// Whether it is heard although it was heard before.
+    pub(super) again: bool,
 }
 
 /// The messages a host has seen lately.
@@ -64,7 +67,7 @@ pub(super) async fn run_gossip(host: Arc<Host>, mut incoming: mpsc::Receiver<Gos
                 () = sleep_until(message.due) => {}
             }
         }
-        if host.seen.lock().insert(message.id, Instant::now()) {
+        if host.seen.lock().insert(message.id, Instant::now()) || message.again {
             host.registry.deliver(message.topic.0, message.from, message.data);
         }
     }

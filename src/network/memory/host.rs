@@ -230,9 +230,13 @@ impl Network for MemoryNetwork {
         for peer in self.hub.reachable(self.host.peer) {
             let Fate::Arrives(latency) = self.hub.fate(self.host.peer, peer) else { continue };
             let Some(target) = self.hub.host(peer) else { continue };
-            let due = Instant::now() + latency;
-            // A full queue loses the message, as a slow mesh peer does.
-            let _ = target.gossip.try_send(GossipIn { due, topic, from: self.host.peer, id, data: data.clone() });
+            let (due, from) = (Instant::now() + latency, self.host.peer);
+            let message = GossipIn { due, topic, from, id, data: data.clone(), again: false };
+            let again = self.hub.doubles(from, peer).then(|| GossipIn { again: true, ..message.clone() });
+            for message in std::iter::once(message).chain(again) {
+                // A full queue loses the message, as a slow mesh peer does.
+                let _ = target.gossip.try_send(message);
+            }
         }
         Ok(())
     }

@@ -28,14 +28,19 @@ const GOSSIP_MAX_UNDER_WAY: usize = 4096;
 /// A loss of every message.
 const PER_MILLE: u16 = 1000;
 
-/// How a link behaves, in both directions.
+/// How a link behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct LinkRule {
     /// Time a message takes one way.
     pub latency: Duration,
+    /// It may take up to so much more. Frames of one stream keep their order all the same.
+    pub jitter: Duration,
     /// Of a thousand messages so many are lost: a lost request or gossip message never arrives, a lost frame breaks its
     /// stream as a reliable transport would.
     pub loss_per_mille: u16,
+    /// Of a thousand gossip messages so many are heard twice, as one is that returns when its receiver has forgotten it.
+    /// Requests and streams are never doubled: their transport is reliable.
+    pub doubled_per_mille: u16,
     /// No connection stands or can be made.
     pub partitioned: bool,
 }
@@ -60,9 +65,25 @@ struct State {
     numbers: BTreeMap<PeerId, u64>,
     /// Standing connections. The token is cancelled when the connection ends.
     links: BTreeMap<(PeerId, PeerId), CancellationToken>,
+    /// Rules of what goes from the first to the second.
     rules: BTreeMap<(PeerId, PeerId), LinkRule>,
     default_rule: LinkRule,
     rng: ChaCha12Rng,
+}
+
+impl State {
+    fn rule(&self, from: PeerId, to: PeerId) -> LinkRule {
+        self.rules.get(&(from, to)).copied().unwrap_or(self.default_rule)
+    }
+
+    /// Whether nothing can stand between the two: a connection needs both directions.
+    fn partitioned(&self, a: PeerId, b: PeerId) -> bool {
+        self.rule(a, b).partitioned || self.rule(b, a).partitioned
+    }
+
+    fn chance(&mut self, per_mille: u16) -> bool {
+        per_mille > 0 && self.rng.gen_range(0..PER_MILLE) < per_mille
+    }
 }
 
 /// One host as the hub sees it.
@@ -138,11 +159,17 @@ impl MemoryHub {
         }
     }
 
-    /// Sets the rule of one link from now on. A partition also cuts the standing connection.
+    /// Sets the rule of one link from now on, in both directions. A partition also cuts the standing connection.
     pub fn set_link(&self, a: PeerId, b: PeerId, rule: LinkRule) {
-        self.state.lock().rules.insert(pair(a, b), rule);
+        self.set_path(a, b, rule);
+        self.set_path(b, a, rule);
+    }
+
+    /// Sets the rule of one direction of a link from now on. A partition cuts the connection, which needs both.
+    pub fn set_path(&self, from: PeerId, to: PeerId, rule: LinkRule) {
+        self.state.lock().rules.insert((from, to), rule);
         if rule.partitioned {
-            self.unlink(a, b);
+            self.unlink(from, to);
         }
     }
 
@@ -150,7 +177,7 @@ impl MemoryHub {
     pub fn set_default(&self, rule: LinkRule) {
         self.state.lock().default_rule = rule;
         let links: Vec<_> = self.state.lock().links.keys().copied().collect();
-        for (a, b) in links.into_iter().filter(|&(a, b)| self.rule(a, b).partitioned) {
+        for (a, b) in links.into_iter().filter(|&(a, b)| self.partitioned(a, b)) {
             self.unlink(a, b);
         }
     }
@@ -160,20 +187,30 @@ impl MemoryHub {
         self.state.lock().rules.clear();
     }
 
-    fn rule(&self, a: PeerId, b: PeerId) -> LinkRule {
-        let state = self.state.lock();
-        state.rules.get(&pair(a, b)).copied().unwrap_or(state.default_rule)
+    fn partitioned(&self, a: PeerId, b: PeerId) -> bool {
+        self.state.lock().partitioned(a, b)
     }
 
     /// Draws what happens to one message from `from` to `to`.
     pub(super) fn fate(&self, from: PeerId, to: PeerId) -> Fate {
         let mut state = self.state.lock();
-        let rule = state.rules.get(&pair(from, to)).copied().unwrap_or(state.default_rule);
-        if rule.partitioned || !state.hosts.contains_key(&from) || !state.hosts.contains_key(&to) {
+        if state.partitioned(from, to) || !state.hosts.contains_key(&from) || !state.hosts.contains_key(&to) {
             return Fate::Cut;
         }
-        let lost = rule.loss_per_mille > 0 && state.rng.gen_range(0..PER_MILLE) < rule.loss_per_mille;
-        if lost { Fate::Lost } else { Fate::Arrives(rule.latency) }
+        let rule = state.rule(from, to);
+        if state.chance(rule.loss_per_mille) {
+            return Fate::Lost;
+        }
+        let more =
+            if rule.jitter.is_zero() { Duration::ZERO } else { state.rng.gen_range(Duration::ZERO..=rule.jitter) };
+        Fate::Arrives(rule.latency + more)
+    }
+
+    /// Draws whether a gossip message from `from` to `to` is heard twice.
+    pub(super) fn doubles(&self, from: PeerId, to: PeerId) -> bool {
+        let mut state = self.state.lock();
+        let per_mille = state.rule(from, to).doubled_per_mille;
+        state.chance(per_mille)
     }
 
     pub(super) fn host(&self, peer: PeerId) -> Option<Arc<Host>> {
@@ -189,11 +226,10 @@ impl MemoryHub {
     pub(super) fn link(&self, from: PeerId, to: PeerId) -> Result<CancellationToken, NetError> {
         let (a, b, token) = {
             let mut state = self.state.lock();
-            let rule = state.rules.get(&pair(from, to)).copied().unwrap_or(state.default_rule);
             let (Some(a), Some(b)) = (state.hosts.get(&from).cloned(), state.hosts.get(&to).cloned()) else {
                 return Err(NetError::unreachable(&to, "the host is down"));
             };
-            if rule.partitioned {
+            if state.partitioned(from, to) {
                 return Err(NetError::unreachable(&to, "the link is partitioned"));
             }
             if let Some(token) = state.links.get(&pair(from, to)) {

@@ -58,6 +58,48 @@ async fn messages_take_the_latency_of_their_link() {
 }
 
 #[tokio::test]
+async fn a_path_may_be_longer_one_way_and_one_cut_direction_cuts_both() {
+    let (hub, a, b) = pair(1);
+    a.connect(peer(2)).await.unwrap();
+    let latency = Duration::from_millis(40);
+    hub.set_path(peer(1), peer(2), LinkRule { latency, jitter: latency, ..LinkRule::default() });
+    let (mut at_a, mut at_b) = (a.subscribe(NEWS), b.subscribe(NEWS));
+    let start = Instant::now();
+    a.publish(NEWS, Bytes::from_static(b"there")).await.unwrap();
+    b.publish(NEWS, Bytes::from_static(b"back")).await.unwrap();
+    assert_eq!(at_a.recv().await.unwrap().1, "back");
+    assert!(at_b.try_recv().is_err(), "the long way took {:?}", start.elapsed());
+    assert_eq!(at_b.recv().await.unwrap().1, "there");
+    assert!(start.elapsed() >= latency, "the long way took {:?}", start.elapsed());
+    hub.set_path(peer(2), peer(1), cut());
+    for (from, to) in [(&a, 2), (&b, 1)] {
+        assert!(matches!(echo(from, peer(to)).await, Err(NetError::Unreachable { .. })));
+    }
+}
+
+#[tokio::test]
+async fn doubled_gossip_is_heard_twice_and_frames_once() {
+    let (hub, a, b) = pair(1);
+    hub.set_default(LinkRule { doubled_per_mille: 1000, ..LinkRule::default() });
+    let mut accepted = b.accept(BULK);
+    let mut ours = a.open(peer(2), BULK).await.unwrap();
+    let mut theirs = next(&mut accepted).await;
+    let mut inbox = b.subscribe(NEWS);
+    for text in ["one", "two"] {
+        a.publish(NEWS, Bytes::from(text)).await.unwrap();
+        ours.send(Bytes::from(text)).await.unwrap();
+    }
+    drop(ours);
+    for text in ["one", "one", "two", "two"] {
+        assert_eq!(inbox.recv().await.unwrap(), (peer(1), Bytes::from(text)));
+    }
+    for text in ["one", "two"] {
+        assert_eq!(theirs.recv().await.unwrap().unwrap(), text);
+    }
+    assert!(theirs.recv().await.unwrap().is_none());
+}
+
+#[tokio::test]
 async fn a_lost_request_times_out_and_a_lost_frame_breaks_its_stream() {
     let (hub, a, b) = pair(1);
     let mut accepted = b.accept(BULK);

@@ -58,6 +58,30 @@ async fn publish(host: &Arc<dyn Network>, text: String) {
     host.publish(NEWS, Bytes::from(text)).await.unwrap();
 }
 
+/// The publisher is a leaf again: the hub waits before it passes the message on, and then does.
+pub async fn a_large_message_is_passed_on(rig: &mut impl Rig) {
+    let hub = rig.host(1).await;
+    let (publisher, listener) = (rig.host(2).await, rig.host(3).await);
+    let mut inbox = listener.subscribe(NEWS);
+    let _others = (hub.subscribe(NEWS), publisher.subscribe(NEWS));
+    connect(&publisher, &hub).await;
+    connect(&listener, &hub).await;
+    let mut large = vec![7u8; 1 << 20];
+    soon("the large message", async {
+        loop {
+            // Subscriptions spread in their own time, and equal content is news only once.
+            large[0] = large[0].wrapping_add(1);
+            publisher.publish(NEWS, Bytes::from(large.clone())).await.unwrap();
+            if let Ok(message) = timeout(Duration::from_millis(300), inbox.recv()).await {
+                let (author, data) = message.unwrap();
+                assert_eq!((author, data.len(), data[1]), (publisher.local_peer(), 1 << 20, 7));
+                break;
+            }
+        }
+    })
+    .await;
+}
+
 pub async fn an_oversize_message_is_refused(rig: &mut impl Rig) {
     let host = rig.host(1).await;
     let error = host.publish(NEWS, Bytes::from(vec![0; GOSSIP_MAX_BYTES + 1])).await.unwrap_err();

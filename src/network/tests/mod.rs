@@ -52,6 +52,7 @@ conformance! {
     }
     gossip::{
         gossip_reaches_every_subscriber_once,
+        a_large_message_is_passed_on,
         an_oversize_message_is_refused,
     }
     peers::{

@@ -35,6 +35,11 @@ impl Disk {
         Self::gather(dir, |path| Ok(with(|state| state.synced.0.get(path).cloned()).unwrap_or_default()))
     }
 
+    /// The files of `dir`, each of them empty.
+    pub fn emptied(dir: &Path) -> io::Result<Self> {
+        Self::gather(dir, |_| Ok(Vec::new()))
+    }
+
     fn gather(dir: &Path, contents: impl Fn(&Path) -> io::Result<Vec<u8>>) -> io::Result<Self> {
         let mut files = BTreeMap::new();
         for entry in fs::read_dir(dir)? {

@@ -1,0 +1,41 @@
+//! Validators as processes, killed again and again under load: a short run of `cess bench soak`.
+
+use crate::process::{cess, json_of};
+use std::path::Path;
+
+/// What the bench leaves in the directory it is given for temporary files.
+fn left_in(dir: &Path) -> Vec<String> {
+    std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+#[test]
+fn nothing_final_is_lost_when_validators_are_killed() {
+    let home = tempfile::tempdir().unwrap();
+    let args = ["--json", "bench", "soak", "--minutes", "0.4", "--seed", "3", "--rate", "20"];
+    let output = std::process::Command::new(crate::process::BINARY)
+        .args(args)
+        .env("CESS_HOME", home.path())
+        .env("TMPDIR", home.path())
+        .output()
+        .unwrap();
+    let soaked = json_of(&output);
+    let count = |name: &str| soaked[name].as_u64().unwrap();
+    assert!(count("kills") >= 5 && count("restarts") >= 5 && count("quorum_losses") >= 1, "{soaked}");
+    assert!(count("heights") >= 10 && count("txs") >= 10, "{soaked}");
+    assert_eq!(left_in(home.path()), Vec::<String>::new(), "its directory goes away");
+}
+
+#[test]
+fn a_bench_refuses_what_it_cannot_measure() {
+    let home = tempfile::tempdir().unwrap();
+    let refused = |args: &[&str], code: i32, word: &str| {
+        let output = cess(home.path(), args);
+        let words = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {words}");
+        assert!(words.contains(word), "{args:?}: {words}");
+    };
+    refused(&["bench", "soak", "--minutes", "0"], 2, "minutes");
+    refused(&["bench", "soak", "--validators", "0"], 2, "1..=64");
+    refused(&["bench", "blocks", "--size", "5MiB"], 1, "4194304");
+    refused(&["bench", "dead-proposer", "--validators", "3"], 1, "at least 4");
+}
