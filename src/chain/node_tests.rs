@@ -2,7 +2,7 @@
 
 use super::{
     bft::{BftConfig, Misbehaviour},
-    statesync::SyncConfig,
+    statesync::{SyncConfig, SyncStore},
     tests::{CHAIN, FEE, native_key},
     *,
 };
@@ -493,4 +493,48 @@ async fn a_node_that_was_away_commits_what_it_missed_in_stretches() {
     for resident in [&validator, &away] {
         resident.node.tasks.shutdown().await;
     }
+}
+
+/// What a node that may choose does: far behind it takes over a state, near it executes blocks, and an interrupted download goes on, or
+/// begins anew with another state if nobody has that one any more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_may_choose_takes_the_quicker_way() {
+    const ERA: u64 = 4;
+    let town = Town::with(1, |genesis| genesis.overrides.era_blocks = Some(ERA));
+    let validator = town.start(0, Arc::new(MemoryKv::new()), &[]).await;
+    drive_to(validator.chain.client.as_ref(), &mut 0, 2 * ERA + 1).await;
+    let executed = |height| validator.chain.client.chain().blocks().executed(height).unwrap().unwrap();
+    let begun = |height: Option<u64>| {
+        let kv = Arc::new(MemoryKv::new());
+        if let Some(height) = height {
+            SyncStore::new(kv.clone()).begin(&executed(height)).unwrap();
+        }
+        kv
+    };
+    let auto = |far_blocks| {
+        let mut sync = SyncConfig { far_blocks, ..SyncConfig::default() };
+        sync.timing.search = Duration::from_millis(200);
+        sync
+    };
+    let blocks = || SyncConfig { mode: SyncMode::Blocks, ..SyncConfig::default() };
+    let far = 1_000;
+    let cases = [
+        ("near", None, auto(far), 1..=1),
+        ("far", None, auto(2 * ERA), ERA + 1..=u64::MAX),
+        ("interrupted", Some(2 * ERA), auto(far), 2 * ERA + 1..=2 * ERA + 1),
+        ("interrupted and no longer wanted", Some(2 * ERA), blocks(), 1..=1),
+        ("interrupted, gone and near", Some(3), auto(far), 1..=1),
+        ("interrupted, gone and far", Some(3), auto(2 * ERA), ERA + 1..=u64::MAX),
+    ];
+    for (number, (case, target, sync, expected)) in (5..).zip(cases) {
+        let newcomer = town.start_synced(number, begun(target), &[&validator], sync).await;
+        let first = newcomer.chain.client.chain().blocks().first_height().unwrap();
+        assert!(expected.contains(&first), "{case}: history begins with {first}");
+        let height = first.max(2 * ERA + 1);
+        above(newcomer.chain.client.as_ref(), height - 1).await;
+        assert_eq!(newcomer.chain.client.chain().blocks().executed(height).unwrap(), Some(executed(height)), "{case}");
+        newcomer.node.tasks.shutdown().await;
+        town.hub.crash(newcomer.net.local_peer());
+    }
+    validator.node.tasks.shutdown().await;
 }

@@ -22,6 +22,8 @@ pub use error::StateSyncError;
 pub(super) use fetch::newest_tip;
 pub use run::StateSync;
 pub(super) use server::StateServer;
+#[cfg(test)]
+pub(super) use store::SyncStore;
 pub use store::awaits_chain;
 pub(super) use store::unfinished;
 
@@ -36,6 +38,8 @@ pub const AUTO_MIN_BLOCKS: u64 = 1_000;
 pub struct SyncConfig {
     /// When.
     pub mode: SyncMode,
+    /// Blocks the network must be ahead for a node that may choose to take over a state.
+    pub far_blocks: u64,
     /// Peers that are asked besides the connected ones.
     pub peers: Vec<PeerId>,
     /// How patient this node is.
@@ -44,7 +48,8 @@ pub struct SyncConfig {
 
 impl Default for SyncConfig {
     fn default() -> Self {
-        Self { mode: SyncMode::Auto, peers: Vec::new(), timing: SyncTiming::default() }
+        let (mode, far_blocks) = (SyncMode::Auto, AUTO_MIN_BLOCKS);
+        Self { mode, far_blocks, peers: Vec::new(), timing: SyncTiming::default() }
     }
 }
 

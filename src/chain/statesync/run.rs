@@ -5,7 +5,7 @@
 //! if not by state.
 
 use super::{
-    AUTO_MIN_BLOCKS, StateSyncError, SyncConfig,
+    StateSyncError, SyncConfig,
     fetch::{End, Fetch, Offer, SEARCH_PAUSE, offers},
     peers::Peers,
     store::SyncStore,
@@ -88,7 +88,7 @@ impl StateSync<'_> {
     /// Whether the chain is too young for the network to be far ahead.
     fn is_young(&self) -> bool {
         let age_ms = self.node.clock.unix_ms().saturating_sub(self.genesis.time_ms);
-        age_ms / self.genesis.params().block_interval_ms.max(1) < AUTO_MIN_BLOCKS
+        age_ms / self.genesis.params().block_interval_ms.max(1) < self.config.far_blocks
     }
 
     async fn without(&self, store: &Arc<SyncStore>, begun: bool) -> Result<Option<Height>, StateSyncError> {
@@ -183,7 +183,7 @@ impl StateSync<'_> {
     fn is_enough(&self, found: &[Offer]) -> bool {
         let alone = self.config.peers.is_empty() && self.net.peers().is_empty();
         let tip = found.iter().map(|offer| offer.tip).max();
-        self.config.mode == SyncMode::Auto && (alone || tip.is_some_and(|tip| tip < AUTO_MIN_BLOCKS))
+        self.config.mode == SyncMode::Auto && (alone || tip.is_some_and(|tip| tip < self.config.far_blocks))
     }
 
     /// The executed block of a height, proven by certificates from genesis on.

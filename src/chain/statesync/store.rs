@@ -50,7 +50,7 @@ pub fn awaits_chain(kv: &dyn Kv) -> Result<bool, KvError> {
 }
 
 /// The database of a node while it takes over a state.
-pub(super) struct SyncStore {
+pub(in crate::chain) struct SyncStore {
     kv: Arc<dyn Kv>,
 }
 
