@@ -44,10 +44,12 @@ impl Batch {
         Ok((report, summary))
     }
 
-    /// The command that runs `seed` again.
+    /// The command that runs `seed` again, with the same build: another one asks for the time at other moments.
     pub fn command(&self, seed: u64) -> String {
-        let seconds = self.seconds;
-        format!("CESS_SIM_SEED={seed} CESS_SIM_SECONDS={seconds} cargo test --test sim long_run -- --nocapture")
+        let (seconds, release) = (self.seconds, if cfg!(debug_assertions) { "" } else { "--release " });
+        format!(
+            "CESS_SIM_SEED={seed} CESS_SIM_SECONDS={seconds} cargo test {release}--test sim long_run -- --nocapture"
+        )
     }
 
     /// Runs all of `seeds`, a few at a time, and says what it took.

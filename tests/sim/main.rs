@@ -5,7 +5,7 @@
 //! function of its seed. Every block of every node is checked from outside; in the end the chain must live on.
 //!
 //! More seeds: `CESS_SIM_SEEDS=100 CESS_SIM_SECONDS=60 cargo test --test sim long_run -- --nocapture`, from `CESS_SIM_FIRST` on
-//! instead of random ones, `CESS_SIM_PARALLEL` at a time; with `--release` about ten times as many in an hour. One seed:
+//! instead of random ones, `CESS_SIM_PARALLEL` at a time; `cargo test --release` runs several times as many. One seed:
 //! `CESS_SIM_SEED=…` instead; with `CESS_SIM_TRACE=1` it prints every event.
 
 mod batch;
