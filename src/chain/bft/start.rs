@@ -43,8 +43,7 @@ const QUEUE_MAX_PER_HEIGHT: usize = 2_048;
 /// Channel of requests for debugging dumps, which nothing here sends.
 const REQUEST_CHANNEL: usize = 8;
 
-/// Timing of consensus. The defaults suit one continent, and a dead proposer costs less than a second: all others wait
-/// `propose` for it and then `precommit` for each other, whose votes for nothing come at once.
+/// Timing of consensus. The defaults suit one continent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BftConfig {
     /// Time a proposer has in round 0.
@@ -64,9 +63,9 @@ pub struct BftConfig {
 impl Default for BftConfig {
     fn default() -> Self {
         Self {
-            propose: Duration::from_millis(600),
-            prevote: Duration::from_millis(250),
-            precommit: Duration::from_millis(200),
+            propose: Duration::from_millis(1_000),
+            prevote: Duration::from_millis(400),
+            precommit: Duration::from_millis(400),
             round_delta: Duration::from_millis(250),
             rebroadcast: Duration::from_millis(1_000),
             quorum_wait: Duration::from_secs(5),
