@@ -125,7 +125,10 @@ async fn measure(net: &BenchNet, size: usize, args: &BlocksArgs) -> anyhow::Resu
     };
     let (counted, latencies) = tokio::select! {
         told = story => told?,
-        failed = load => match failed.context("the load failed")? { never => match never[0] {} },
+        failed = load => {
+            let never = failed.context("the load failed")?;
+            match never[0] {}
+        }
     };
     let (blocks, seconds) = (counted.bytes.len(), counted.took.as_secs_f64());
     let bytes = counted.bytes.iter().sum::<u64>() as f64;

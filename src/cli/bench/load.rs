@@ -49,12 +49,15 @@ impl Load<'_> {
     /// Sends for ever; every outcome goes to `seen`.
     pub async fn run(&self, seen: impl Fn(TxOutcome)) {
         let accounts = dev_accounts();
-        join_all(accounts.iter().map(|account| self.account(account, accounts.len(), &seen))).await;
+        let count = u32::try_from(accounts.len()).unwrap_or(u32::MAX);
+        let period = Duration::from_secs(WINDOW) * count / self.rate.max(1);
+        // One after the other, so that at no time nothing waits.
+        let turn = |index: u32| period * index / count;
+        join_all((0..).zip(&accounts).map(|(index, account)| self.account(account, turn(index), period, &seen))).await;
     }
 
-    async fn account(&self, account: &DevAccount, accounts: usize, seen: &impl Fn(TxOutcome)) {
-        let share = u32::try_from(accounts).unwrap_or(u32::MAX);
-        let period = Duration::from_secs(WINDOW) * share / self.rate.max(1);
+    async fn account(&self, account: &DevAccount, first: Duration, period: Duration, seen: &impl Fn(TxOutcome)) {
+        sleep(first).await;
         for nonce in (0u64..).step_by(usize::try_from(WINDOW).expect("a small number")) {
             let next = Instant::now() + period;
             let window: Vec<Signed> = (nonce..nonce + WINDOW).map(|nonce| transfer(account, nonce)).collect();

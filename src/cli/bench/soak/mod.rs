@@ -127,7 +127,10 @@ async fn soak(net: &BenchNet, args: &SoakArgs, seed: u64) -> anyhow::Result<Summ
         anyhow::Ok((strikes, settle(&witness).await?))
     };
     let (strikes, settled) = tokio::select! {
-        broken = watching => match broken? { never => match never[0] {} },
+        broken = watching => {
+            let never = broken?;
+            match never[0] {}
+        }
         broken = go_on(&witness) => match broken? {},
         () = load.run(|outcome| witness.outcome(outcome)) => bail!("the load ended by itself"),
         told = story => told?,

@@ -33,8 +33,8 @@ pub enum Violation {
     #[error("transaction {tx} was final in block {height}, {node} does not know it")]
     LostTx { tx: B256, height: Height, node: String },
     /// A transaction has two outcomes.
-    #[error("transaction {tx} was final in block {height} ({block}), {node} has it in block {found} ({found_block})")]
-    MovedTx { tx: B256, height: Height, block: B256, node: String, found: Height, found_block: B256 },
+    #[error("transaction {tx} was final in {one}, {node} has it in {other}")]
+    MovedTx { tx: B256, one: String, node: String, other: String },
     /// No progress although it was possible.
     #[error("no block after height {height} for {seconds} s while {running} of {nodes} validators were running")]
     Stalled { height: Height, seconds: u64, running: usize, nodes: usize },
@@ -155,11 +155,13 @@ impl Witness {
 
     /// Holds what `node` says of a transaction against its outcome.
     pub fn still_has(&self, node: usize, seen: &TxOutcome, found: Option<&TxOutcome>) -> Result<(), Violation> {
-        let (tx, height, block, node) = (seen.tx, seen.height, seen.block, self.names[node].clone());
+        let (tx, height, node) = (seen.tx, seen.height, self.names[node].clone());
+        let place = |outcome: &TxOutcome| (outcome.height, outcome.block);
+        let shown = |outcome: &TxOutcome| format!("block {} ({})", outcome.height, outcome.block);
         match found {
             None => Err(Violation::LostTx { tx, height, node }),
-            Some(found) if (found.height, found.block) != (height, block) => {
-                Err(Violation::MovedTx { tx, height, block, node, found: found.height, found_block: found.block })
+            Some(found) if place(found) != place(seen) => {
+                Err(Violation::MovedTx { tx, one: shown(seen), node, other: shown(found) })
             }
             Some(_) => Ok(()),
         }
@@ -250,10 +252,11 @@ mod tests {
         assert!(matches!(witness.stands_at(1, 6), Err(Violation::WentBack { shown: 7, found: 6, .. })));
         let seen = outcome(4);
         witness.outcome(seen.clone());
-        assert_eq!(witness.outcomes(), [seen.clone()]);
+        assert_eq!(witness.outcomes(), std::slice::from_ref(&seen));
         assert_eq!(witness.still_has(0, &seen, Some(&seen)), Ok(()));
         assert!(matches!(witness.still_has(0, &seen, None), Err(Violation::LostTx { height: 4, .. })));
-        assert!(matches!(witness.still_has(0, &seen, Some(&outcome(5))), Err(Violation::MovedTx { found: 5, .. })));
+        let moved = witness.still_has(0, &seen, Some(&outcome(5))).unwrap_err().to_string();
+        assert!(moved.contains("block 4") && moved.contains("block 5"), "{moved}");
     }
 
     #[test]
