@@ -33,6 +33,10 @@ pub(super) const SYNC_MAX_BLOCKS: usize = 16;
 pub(super) const SYNC_MAX_BYTES: usize = 7 << 20;
 
 /// What committee members tell each other, one frame each.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "a message lives for a moment; a box would be one more allocation for each"
+)]
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub enum Message {
     /// A vote with its voter's signature.
