@@ -33,16 +33,12 @@ pub(super) const SYNC_MAX_BLOCKS: usize = 16;
 pub(super) const SYNC_MAX_BYTES: usize = 7 << 20;
 
 /// What committee members tell each other, one frame each.
-#[allow(
-    clippy::large_enum_variant,
-    reason = "a message lives for a moment; a box would be one more allocation for each"
-)]
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub enum Message {
     /// A vote with its voter's signature.
     Vote(Vote, Signature),
     /// A proposal with its block's header and its proposer's signature.
-    Proposal(HeadedProposal, Signature),
+    Proposal(Box<HeadedProposal>, Signature),
     /// A piece of a proposed block.
     Part(ProposalPart),
     /// Why a block may be proposed again.
@@ -143,7 +139,7 @@ impl From<SignedConsensusMsg<BftContext>> for Message {
     fn from(message: SignedConsensusMsg<BftContext>) -> Self {
         match message {
             SignedConsensusMsg::Vote(vote) => Message::Vote(vote.message, vote.signature),
-            SignedConsensusMsg::Proposal(proposal) => Message::Proposal(proposal.message, proposal.signature),
+            SignedConsensusMsg::Proposal(proposal) => Message::Proposal(Box::new(proposal.message), proposal.signature),
         }
     }
 }
@@ -304,7 +300,7 @@ impl Codec<SignedConsensusMsg<BftContext>> for EngineCodec {
         match codec::decode::<Message>(&bytes)? {
             Message::Vote(vote, signature) => Ok(SignedConsensusMsg::Vote(SignedMessage::new(vote, signature))),
             Message::Proposal(proposal, signature) => {
-                Ok(SignedConsensusMsg::Proposal(SignedMessage::new(proposal, signature)))
+                Ok(SignedConsensusMsg::Proposal(SignedMessage::new(*proposal, signature)))
             }
             _ => Err(malformed(Message::NAME, "it is neither a vote nor a proposal")),
         }
@@ -525,7 +521,7 @@ mod tests {
         let proof = RoundProof { height: 1, round: 0, precommits: true, votes: vec![] };
         let messages = [
             Message::Vote(vote, signature(1)),
-            Message::Proposal(proposal(2, None), signature(1)),
+            Message::Proposal(Box::new(proposal(2, None)), signature(1)),
             Message::Part(part(vec![])),
             Message::Polka(polka),
             Message::Round(proof),

@@ -247,7 +247,8 @@ impl Hub {
     /// Whether the clock allows to look at a proposal. Asked here, on its way in, because the engine replays its log without
     /// clocks; only for a block nobody has voted for yet, because two thirds of the committee outvote one clock.
     fn is_timely(&self, from: &PeerId, message: &Message) -> bool {
-        let Message::Proposal(HeadedProposal { proposal, header }, _) = message else { return true };
+        let Message::Proposal(headed, _) = message else { return true };
+        let HeadedProposal { proposal, header } = headed.as_ref();
         if proposal.pol_round.is_some() {
             return true;
         }
@@ -346,7 +347,9 @@ impl Hub {
 fn event_of(from: EnginePeer, message: Message) -> Option<Event> {
     Some(match message {
         Message::Vote(vote, signature) => NetworkEvent::Vote(from, SignedMessage::new(vote, signature)),
-        Message::Proposal(proposal, signature) => NetworkEvent::Proposal(from, SignedMessage::new(proposal, signature)),
+        Message::Proposal(proposal, signature) => {
+            NetworkEvent::Proposal(from, SignedMessage::new(*proposal, signature))
+        }
         Message::Part(part) => NetworkEvent::ProposalPart(from, Some(from), streamed(part)),
         Message::Polka(polka) => NetworkEvent::PolkaCertificate(from, polka.into()),
         Message::Round(proof) => NetworkEvent::RoundCertificate(from, proof.into()),

@@ -199,7 +199,7 @@ impl Mind {
         self.choose(peer, audience, Message::Part(part), lie)
     }
 
-    fn proposal(&self, peer: PeerId, headed: HeadedProposal, signature: Signature) -> Vec<Message> {
+    fn proposal(&self, peer: PeerId, headed: Box<HeadedProposal>, signature: Signature) -> Vec<Message> {
         self.plot.memory.lock().note_proposal(&headed.proposal);
         let forged = self.plot.memory.lock().forged.get(&headed.block()).cloned().flatten();
         let Some((forgery, audience)) = forged else { return vec![Message::Proposal(headed, signature)] };
@@ -377,7 +377,7 @@ impl Mind {
     fn signed_proposal(&self, forgery: &Forgery, height: Height, round: u32, pol_round: Option<u32>) -> Message {
         let proposal = Proposal { height, round, pol_round, block: forgery.id, proposer: self.me };
         let signature = self.keys.consensus.sign(&proposal.sign_bytes(CHAIN));
-        Message::Proposal(HeadedProposal { proposal, header: forgery.header.clone() }, signature)
+        Message::Proposal(Box::new(HeadedProposal { proposal, header: forgery.header.clone() }), signature)
     }
 
     fn dice(&self, about: &str, height: Height, round: u32) -> Dice {

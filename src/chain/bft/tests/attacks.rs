@@ -65,7 +65,8 @@ impl Puppet {
         let (header, proposer) = (block.header.clone(), Account(self.keys.address()));
         let proposal = Proposal { height: header.height, round, pol_round, block: header.id(), proposer };
         let signature = self.keys.consensus.sign(&proposal.sign_bytes(CHAIN));
-        self.say(to, &Message::Proposal(HeadedProposal { proposal, header }, signature)).await;
+        let headed = Box::new(HeadedProposal { proposal, header });
+        self.say(to, &Message::Proposal(headed, signature)).await;
     }
 
     async fn prevote(&mut self, to: &[usize], block: &Block, round: u32) {
