@@ -199,7 +199,7 @@ impl Mind {
         self.choose(peer, audience, Message::Part(part), lie)
     }
 
-    fn proposal(&self, peer: PeerId, headed: HeadedProposal, signature: Signature) -> Vec<Message> {
+    fn proposal(&self, peer: PeerId, headed: Box<HeadedProposal>, signature: Signature) -> Vec<Message> {
         self.plot.memory.lock().note_proposal(&headed.proposal);
         let forged = self.plot.memory.lock().forged.get(&headed.block()).cloned().flatten();
         let Some((forgery, audience)) = forged else { return vec![Message::Proposal(Box::new(headed), signature)] };
