@@ -13,7 +13,12 @@ use crate::{
     zoo::{LyingHost, Mind, Plot, Vice},
 };
 use cess::{
-    chain::{ChainConfig, ChainNode, LocalChain, bft::BftConfig},
+    chain::{
+        ChainConfig, ChainNode, LocalChain,
+        bft::BftConfig,
+        statesync::{SyncConfig, SyncTiming},
+    },
+    config::SyncMode,
     crypto::NodeKeys,
     kv::MemoryKv,
     ledger::genesis::{Genesis, GenesisAccount, GenesisValidator, Overrides},
@@ -36,6 +41,16 @@ const GENESIS_MS: u64 = 1_779_999_999_000;
 /// Bytes before the first entry of the engine's log: version and sequence.
 const WAL_HEADER_BYTES: usize = 12;
 
+/// How far ahead the network has to be for a node with an empty disk to take over a state: an era, which snapshots are apart.
+const FAR_BLOCKS: u64 = 8;
+/// A follower waits for a state no longer than the story can wait for it.
+const TIMING: SyncTiming = SyncTiming {
+    answer: Duration::from_secs(2),
+    offer: Duration::from_secs(1),
+    search: Duration::from_secs(2),
+    patience: Duration::from_secs(4),
+};
+
 /// How a node goes down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Crash {
@@ -45,6 +60,8 @@ pub enum Crash {
     PowerLoss,
     /// The process ends and somebody empties its logs: it forgets what it has signed. No honest validator does so.
     Amnesia,
+    /// The machine comes back with an empty disk.
+    DiskLost,
 }
 
 /// Where users reach the nodes that are up.
@@ -101,7 +118,12 @@ fn genesis(world: &World, keys: &[NodeKeys], users: &[Address]) -> Genesis {
         time_ms: GENESIS_MS,
         extra_data: Vec::new().into(),
         alloc: rich.chain(modest).collect::<BTreeMap<_, _>>(),
-        validators: keys.iter().map(validator).collect(),
+        validators: keys
+            .iter()
+            .zip(&world.nodes)
+            .filter(|(_, node)| !node.follows)
+            .map(|(k, _)| validator(k))
+            .collect(),
     }
 }
 
@@ -183,7 +205,10 @@ impl Cluster {
         };
         let clock = member.clock.clone();
         let (keys, genesis, database) = (member.keys.clone(), self.genesis.clone(), kv.clone());
-        let config = ChainConfig { wal_dir: member.dir.clone(), bft: BftConfig::default(), sync: Default::default() };
+        let mode = if self.world.nodes[node].follows { SyncMode::Auto } else { SyncMode::Blocks };
+        let peers = self.members.iter().map(|member| member.peer).filter(|peer| *peer != self.members[node].peer);
+        let sync = SyncConfig { mode, far_blocks: FAR_BLOCKS, peers: peers.collect(), timing: TIMING };
+        let config = ChainConfig { wal_dir: member.dir.clone(), bft: BftConfig::default(), sync };
         let witness = self.witness.clone();
         let builder = async move |context: cess::runtime::Node| {
             let rng = context.rng.clone();
@@ -215,18 +240,23 @@ impl Cluster {
         let Some(State::Up(up)) = member.state.take() else { anyhow::bail!("node {node} is down already") };
         // First nobody hears of it any more; what it had synced by then is what it may have spoken of.
         self.witness.fell(node);
+        if how == Crash::DiskLost {
+            self.witness.forgets(node);
+        }
         self.doors.lock()[node] = None;
         self.hub.crash(member.peer);
         let (kv, disk) = match how {
             Crash::Kill => (up.kv.reopen(), Disk::written(&member.dir)?),
             Crash::PowerLoss => (up.kv.after_power_loss(), Disk::synced(&member.dir)?),
             Crash::Amnesia => (up.kv.reopen(), Disk::emptied(&member.dir)?),
+            Crash::DiskLost => (MemoryKv::new(), Disk::emptied(&member.dir)?),
         };
         self.witness.note(&format!("node {node} {how:?}"));
         self.witness.count(match how {
             Crash::Kill => Sometimes::Killed,
             Crash::PowerLoss => Sometimes::PowerLost,
             Crash::Amnesia => Sometimes::Lied(Vice::Amnesia),
+            Crash::DiskLost => Sometimes::DiskLost,
         });
         drop(up.chain);
         up.runtime.kill();

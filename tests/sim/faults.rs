@@ -95,6 +95,11 @@ impl Faults {
                     self.end_life(cluster, node, Crash::Amnesia)?;
                 }
             }
+            16 => {
+                for node in cluster.world.followers() {
+                    self.end_life(cluster, node, Crash::DiskLost)?;
+                }
+            }
             _ => {}
         }
         Ok(())

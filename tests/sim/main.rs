@@ -28,7 +28,7 @@ use std::time::Duration;
 use world::World;
 
 /// Seeds that every run of the tests goes through: together they see everything that must happen sometimes.
-const FIXED_SEEDS: std::ops::Range<u64> = 1..25;
+const FIXED_SEEDS: std::ops::Range<u64> = 1..41;
 /// A seed in which a member lies.
 const LYING_SEED: u64 = 1;
 /// Virtual seconds of trouble of these.

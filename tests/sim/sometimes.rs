@@ -19,6 +19,10 @@ pub enum Sometimes {
     Killed,
     /// A machine lost power and with it what was not synced.
     PowerLost,
+    /// A node lost everything it had stored.
+    DiskLost,
+    /// A node began with a state it had not executed.
+    StateSync,
     /// A process was stopped and continued.
     Paused,
     /// More than a third was down or cut off at a time.
@@ -49,7 +53,7 @@ pub enum Sometimes {
 
 impl Sometimes {
     /// What happens to honest nodes, too.
-    const EVENTS: [Self; 19] = [
+    const EVENTS: [Self; 21] = [
         Self::LaterRound,
         Self::Reproposed,
         Self::WalReplay,
@@ -57,6 +61,8 @@ impl Sometimes {
         Self::Healed,
         Self::Killed,
         Self::PowerLost,
+        Self::DiskLost,
+        Self::StateSync,
         Self::Paused,
         Self::NoQuorum,
         Self::Transaction,

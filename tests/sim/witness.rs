@@ -165,6 +165,11 @@ impl Witness {
         self.seen.lock().nodes[node].life += 1;
     }
 
+    /// `node` has lost what it had stored.
+    pub fn forgets(&self, node: usize) {
+        self.seen.lock().nodes[node].height = 0;
+    }
+
     /// `node` begins a new life with `chain`. Returns its number.
     pub fn rose(&self, node: usize, chain: &FullChain) -> u32 {
         let mut seen = self.seen.lock();
@@ -173,8 +178,13 @@ impl Witness {
         if height < known {
             seen.violation(format!("node {node} has forgotten blocks {}..={known}", height + 1));
         }
+        // The state after a block that it has not executed is judged by that block's executed hash.
+        let taken_over = chain.blocks().first_height().unwrap_or_default().saturating_sub(1);
+        if taken_over > known {
+            seen.count(Sometimes::StateSync, 1);
+        }
         // It may know of blocks that nobody has seen it finalise.
-        for known in known + 1..=height {
+        for known in taken_over.max(known + 1)..=height {
             let found = chain.blocks().executed(known).ok().flatten().map(|b| (b.block, b.hash));
             match found {
                 Some(found) if *seen.decided.entry(known).or_insert(found) == found => {}

@@ -14,6 +14,9 @@ const ENDLESS_ERA_BLOCKS: u64 = 10_000;
 /// Largest error of a clock that the others bear. Two such clocks are less than the bound of block times apart.
 const AHEAD_MAX_MS: i64 = 6_000;
 
+/// How often of a hundred times somebody follows the chain who has no seat, and whose disk may be lost.
+const FOLLOWER_PERCENT: u64 = 30;
+
 /// How much trouble worlds have.
 const TROUBLE_PERCENTS: [u64; 5] = [2, 8, 20, 35, 35];
 
@@ -41,6 +44,13 @@ pub struct Character {
     pub ahead_ms: i64,
     /// How it lies, if it does.
     pub temper: Option<Temper>,
+    /// Whether it has no stake and only follows.
+    pub follows: bool,
+}
+
+impl Character {
+    /// An honest validator with a good clock.
+    const GOOD: Self = Self { ahead_ms: 0, temper: None, follows: false };
 }
 
 /// How a node lies.
@@ -62,7 +72,7 @@ impl World {
             _ => (4, 1, ERA_BLOCKS, None),
         };
         let liars = if dice.chance(15) { 0 } else { liars };
-        let mut nodes = vec![Character { ahead_ms: 0, temper: None }; count];
+        let mut nodes = vec![Character::GOOD; count];
         for _ in 0..liars {
             let node = dice.index(count);
             nodes[node].temper = Some(Temper::new(seed, &mut dice));
@@ -76,13 +86,16 @@ impl World {
             nodes[node].ahead_ms = clock_beyond_bounds(&mut dice);
         }
         let trouble_percent = TROUBLE_PERCENTS[dice.index(TROUBLE_PERCENTS.len())];
+        if dice.chance(FOLLOWER_PERCENT) {
+            nodes.push(Character { follows: true, ..Character::GOOD });
+        }
         Self { seed, trouble, trouble_percent, era_blocks, seats, nodes }
     }
 
     /// A quiet world whose liars are too many: two of four, who say one thing to some and another to the others.
     pub fn overrun(seed: u64) -> Self {
         let temper = Temper { vices: vec![Vice::TwoProposals], percent: 100 };
-        let node = |temper| Character { ahead_ms: 0, temper };
+        let node = |temper| Character { temper, ..Character::GOOD };
         let nodes = vec![node(Some(temper.clone())), node(Some(temper)), node(None), node(None)];
         Self { seed, trouble: Duration::ZERO, trouble_percent: 0, era_blocks: ERA_BLOCKS, seats: None, nodes }
     }
@@ -90,6 +103,11 @@ impl World {
     /// Whether `node` does what the protocol says.
     pub fn is_honest(&self, node: usize) -> bool {
         self.nodes[node].temper.is_none()
+    }
+
+    /// Nodes that may lose their disk: a validator that forgets what it has signed is not honest any more.
+    pub fn followers(&self) -> Vec<usize> {
+        (0..self.nodes.len()).filter(|node| self.nodes[*node].follows).collect()
     }
 
     /// The clock that is furthest ahead, of those that the others bear.

@@ -364,7 +364,9 @@ impl Driver {
         for (account, conflicts) in conflicts_of(found) {
             let pairs = conflicts.len();
             let evidence = convicting(self.chain_id, &self.deciders, &account, conflicts);
-            tracing::error!(height, %account, pairs, convicting = evidence.len(), "validator signed two messages for one round");
+            let convicting = evidence.len();
+            // `cess bench soak` looks for these words in the logs.
+            tracing::error!(height, %account, pairs, convicting, "validator signed two messages for one round");
             if !evidence.is_empty() {
                 self.bus.publish(Misbehaviour { height, account: account.0, evidence });
             }

@@ -117,7 +117,7 @@ impl Mind {
         }
         let said = match message {
             Message::Part(part) => self.part(peer, part),
-            Message::Proposal(proposal, signature) => self.proposal(peer, *proposal, signature),
+            Message::Proposal(proposal, signature) => self.proposal(peer, proposal, signature),
             Message::Vote(vote, signature) => self.vote(peer, &vote, signature),
             Message::Status(progress) => vec![Message::Status(self.progress(progress))],
             other => vec![other],
@@ -202,10 +202,10 @@ impl Mind {
     fn proposal(&self, peer: PeerId, headed: Box<HeadedProposal>, signature: Signature) -> Vec<Message> {
         self.plot.memory.lock().note_proposal(&headed.proposal);
         let forged = self.plot.memory.lock().forged.get(&headed.block()).cloned().flatten();
-        let Some((forgery, audience)) = forged else { return vec![Message::Proposal(Box::new(headed), signature)] };
+        let Some((forgery, audience)) = forged else { return vec![Message::Proposal(headed, signature)] };
         let Proposal { round, height, pol_round, .. } = headed.proposal;
         let lie = self.signed_proposal(&forgery, height, round, forgery.pol_round.or(pol_round));
-        self.choose(peer, audience, Message::Proposal(Box::new(headed), signature), lie)
+        self.choose(peer, audience, Message::Proposal(headed, signature), lie)
     }
 
     fn vote(&self, peer: PeerId, vote: &Vote, signature: Signature) -> Vec<Message> {

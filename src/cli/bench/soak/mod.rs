@@ -43,8 +43,8 @@ const SETTLED_BLOCKS: Height = 5;
 const SETTLE_DEADLINE: Duration = Duration::from_secs(60);
 /// Questions to one node at a time in the last look.
 const PARALLEL_QUESTIONS: usize = 8;
-/// What a log must not hold.
-const BAD_WORDS: [&str; 2] = ["panicked at", "signed two different messages"];
+/// What a log must not hold: a panic, and the BFT driver's word for an equivocation.
+const BAD_WORDS: [&str; 2] = ["panicked at", "validator signed two messages"];
 
 /// Arguments of `cess bench soak`.
 #[derive(Debug, Args)]
