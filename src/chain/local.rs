@@ -11,8 +11,8 @@ use super::{
 };
 use crate::{
     client::{
-        ChainClient, ChainError, ChainEvent, ChainStatus, EVENTS_MAX_BLOCKS, EventBatch, FileRecord, MinerRecord,
-        TxOutcome, file_record, miner_record, revert,
+        ChainClient, ChainError, ChainEvent, ChainStatus, EventBatch, FileRecord, MinerRecord, TxOutcome,
+        check_event_span, file_record, miner_record, revert,
     },
     ledger::{
         abi::{FILES, IFiles, IMiners, MINERS},
@@ -20,7 +20,7 @@ use crate::{
         modules::BEACON_RING,
     },
     network::Network,
-    rpc::error::{INTERNAL, LIMIT_EXCEEDED, PRUNED, REVERTED, SERVER_ERROR, TX_REJECTED, UNAVAILABLE},
+    rpc::error::{INTERNAL, PRUNED, REVERTED, SERVER_ERROR, TX_REJECTED, UNAVAILABLE},
     types::{Address, B256, FileId, Height, U256},
 };
 use alloy_primitives::Bytes;
@@ -247,10 +247,7 @@ fn events(chain: &FullChain, from: Height, to: Height) -> Result<Vec<EventBatch>
     if to < from {
         return Ok(Vec::new());
     }
-    if to - from >= EVENTS_MAX_BLOCKS {
-        let message = format!("events of {} blocks were asked for, the limit is {EVENTS_MAX_BLOCKS}", to - from + 1);
-        return Err(ChainError::Refused { code: LIMIT_EXCEEDED, message });
-    }
+    check_event_span(from, to)?;
     if to > newest {
         let message = format!("block {to} is not executed here, block {newest} is");
         return Err(ChainError::Refused { code: UNAVAILABLE, message });

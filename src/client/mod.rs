@@ -22,7 +22,7 @@ pub use follower::{EventFollower, EventStep};
 pub use light::LightChain;
 pub use port::{ChainClient, ChainError, ChainStatus, EventBatch, FileRecord, MinerRecord, TxOutcome};
 pub use reads::{file_record, miner_record};
-pub use remote::{EVENTS_MAX_BLOCKS, RemoteChain};
+pub use remote::{EVENTS_MAX_BLOCKS, RemoteChain, check_event_span};
 pub use serve::{TUNNEL_METHODS, register};
 pub use transport::{Fault, HttpTransport, RPC_PROTOCOL, RpcFailure, RpcTransport, TunnelTransport, serve_tunnel};
 pub use wallet::{KeyError, Signer, Wallet};

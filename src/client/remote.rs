@@ -27,6 +27,15 @@ const MINERS_PAGE: u64 = 200;
 /// Blocks one call for events may span.
 pub const EVENTS_MAX_BLOCKS: u64 = 1_000;
 
+/// Refuses to look for events in more than [`EVENTS_MAX_BLOCKS`] blocks at a time.
+pub fn check_event_span(from: Height, to: Height) -> Result<(), ChainError> {
+    if to.saturating_sub(from) < EVENTS_MAX_BLOCKS {
+        return Ok(());
+    }
+    let message = format!("events of {} blocks were asked for, the limit is {EVENTS_MAX_BLOCKS}", to - from + 1);
+    Err(ChainError::Refused { code: crate::rpc::error::LIMIT_EXCEEDED, message })
+}
+
 /// A chain behind a [`RpcTransport`].
 #[derive(Clone)]
 pub struct RemoteChain {
@@ -148,11 +157,7 @@ impl ChainClient for RemoteChain {
         if to < from {
             return Ok(Vec::new());
         }
-        if to - from >= EVENTS_MAX_BLOCKS {
-            let message =
-                format!("events of {} blocks were asked for, the limit is {EVENTS_MAX_BLOCKS}", to - from + 1);
-            return Err(ChainError::Refused { code: crate::rpc::error::LIMIT_EXCEEDED, message });
-        }
+        check_event_span(from, to)?;
         let (mut batches, mut open) = (Vec::new(), vec![(from, to)]);
         while let Some((from, to)) = open.pop() {
             match self.events_of(from, to).await? {

@@ -5,7 +5,7 @@
 //! believed that more than two thirds of the era's power did not sign.
 
 use super::{
-    Calendar, Certificate, Committee, ConsensusError, Header,
+    Calendar, Certificate, Committee, ConsensusError, Header, check_round,
     wire::{get_word, put_word},
 };
 use crate::{
@@ -90,12 +90,7 @@ pub enum HeaderFault {
     /// A certificate for something else.
     #[error("header {block} of height {height} came with a certificate for block {named} of height {at}")]
     ForeignCertificate { height: Height, block: BlockId, named: BlockId, at: Height },
-    /// A block cannot be decided before it is proposed.
-    #[error(
-        "header of height {height} was first proposed in round {proposed}, its certificate is of round {certified}"
-    )]
-    RoundBehind { height: Height, proposed: u32, certified: u32 },
-    /// Not signed by more than two thirds.
+    /// Not signed by more than two thirds, or in a round before the block was built.
     #[error("header of height {height} is not certified: {reason}")]
     NotCertified { height: Height, reason: ConsensusError },
     /// Another height than was asked for: an old header presented as a new one, for instance.
@@ -167,11 +162,8 @@ impl TrustedEra {
             let (named, at) = (certificate.block, certificate.height);
             return Err(HeaderFault::ForeignCertificate { height, block, named, at });
         }
-        if certificate.round < header.round {
-            let (proposed, certified) = (header.round, certificate.round);
-            return Err(HeaderFault::RoundBehind { height, proposed, certified });
-        }
-        let certified = certificate.verify(rules.chain_id, &self.committee);
+        let certified = check_round(header, certificate.round);
+        let certified = certified.and_then(|()| certificate.verify(rules.chain_id, &self.committee));
         certified.map_err(|reason| HeaderFault::NotCertified { height, reason })
     }
 

@@ -59,19 +59,10 @@ impl<V: Leaf> Trie<V> {
         let mut path = Nibbles::unpack(key);
         let mut next = self.root.as_deref();
         while let Some(node) = next {
-            next = match &node.kind {
-                Kind::Leaf(rest, value) => return (*rest == path).then_some(value),
-                Kind::Extension(prefix, child) if path.starts_with(prefix) => {
-                    path = path.slice(prefix.len()..);
-                    Some(child)
-                }
-                Kind::Extension(..) => None,
-                Kind::Branch(children) => {
-                    let child = children[head(&path)].as_deref();
-                    path = path.slice(1..);
-                    child
-                }
-            };
+            if let Kind::Leaf(rest, value) = &node.kind {
+                return (*rest == path).then_some(value);
+            }
+            next = node.towards(&mut path);
         }
         None
     }
@@ -133,19 +124,7 @@ impl<V: Leaf> Trie<V> {
             if proof.is_empty() || encoding.len() >= HASHED_MIN_BYTES {
                 proof.push(Bytes::from(encoding));
             }
-            next = match &node.kind {
-                Kind::Leaf(..) => None,
-                Kind::Extension(prefix, child) if path.starts_with(prefix) => {
-                    path = path.slice(prefix.len()..);
-                    Some(child)
-                }
-                Kind::Extension(..) => None,
-                Kind::Branch(children) => {
-                    let child = children[head(&path)].as_deref();
-                    path = path.slice(1..);
-                    child
-                }
-            };
+            next = node.towards(&mut path);
         }
         proof
     }
@@ -159,6 +138,23 @@ const HASHED_MIN_BYTES: usize = 32;
 impl<V: Leaf> Node<V> {
     fn new(kind: Kind<V>) -> Arc<Self> {
         Arc::new(Self { kind, reference: OnceLock::new() })
+    }
+
+    /// The child that `path`, which begins at this node, leads to; `path` then begins there.
+    fn towards(&self, path: &mut Nibbles) -> Option<&Self> {
+        match &self.kind {
+            Kind::Leaf(..) => None,
+            Kind::Extension(prefix, child) if path.starts_with(prefix) => {
+                *path = path.slice(prefix.len()..);
+                Some(child)
+            }
+            Kind::Extension(..) => None,
+            Kind::Branch(children) => {
+                let child = children[head(path)].as_deref();
+                *path = path.slice(1..);
+                child
+            }
+        }
     }
 
     /// How a parent refers to this node. Computes what is missing below.

@@ -9,10 +9,11 @@ use super::{
     wire::{CallQuestion, ContentsPart, EXECUTED_HEADERS_MAX, PART_MAX_BYTES, decode, parse},
 };
 use crate::client::{
-    ChainClient, ChainError, ChainEvent, ChainStatus, EVENTS_MAX_BLOCKS, EventBatch, FileRecord, MinerRecord,
-    RemoteChain, RpcTransport, TxOutcome,
+    ChainClient, ChainError, ChainEvent, ChainStatus, EventBatch, FileRecord, MinerRecord, RemoteChain, RpcTransport,
+    TxOutcome,
     events::EVENT_SOURCES,
     reads::{self, Caller},
+    remote::check_event_span,
 };
 use crate::codec;
 use crate::consensus::{Checkpoint, HeaderFault};
@@ -27,7 +28,7 @@ use crate::ledger::state::StateView;
 use crate::ledger::tx::decode_and_recover;
 use crate::ledger::witness::{Witness, WitnessedState};
 use crate::network::PeerId;
-use crate::rpc::error::{LIMIT_EXCEEDED, SERVER_ERROR, UNAVAILABLE};
+use crate::rpc::error::{SERVER_ERROR, UNAVAILABLE};
 use crate::runtime::{Clock, Node};
 use crate::types::params::BLOCK_GAS_LIMIT;
 use crate::types::{Address, B256, FileId, Height, Params, TrustedBlock, U256};
@@ -384,11 +385,7 @@ impl ChainClient for LightChain {
         if to < from {
             return Ok(Vec::new());
         }
-        if to - from >= EVENTS_MAX_BLOCKS {
-            let message =
-                format!("events of {} blocks were asked for, the limit is {EVENTS_MAX_BLOCKS}", to - from + 1);
-            return Err(ChainError::Refused { code: LIMIT_EXCEEDED, message });
-        }
+        check_event_span(from, to)?;
         if to > self.head().height() {
             let newest = self.look().await?.0.height();
             if to > newest {

@@ -130,7 +130,10 @@ fn refusals_have_names() {
     swapped.certificate = signed(11).certificate;
     assert!(matches!(refused(&swapped), HeaderFault::ForeignCertificate { height: 10, at: 11, .. }));
     let before_it_was_proposed = sign(header(10), &keys_of(1), 0);
-    let expected = HeaderFault::RoundBehind { height: 10, proposed: 1, certified: 0 };
+    let expected = HeaderFault::NotCertified {
+        height: 10,
+        reason: ConsensusError::DecidedBefore { height: 10, decided: 0, built: 1 },
+    };
     assert_eq!(refused(&before_it_was_proposed), expected);
     let few = sign(header(10), &keys_of(1)[..2], 1);
     assert!(matches!(refused(&few), HeaderFault::NotCertified { reason: ConsensusError::NoQuorum { .. }, .. }));

@@ -1,6 +1,6 @@
 //! A trie seen by positions: the node at a path of nibbles, and the leaves below it.
 
-use super::{Kind, Leaf, Node, Trie, head};
+use super::{Kind, Leaf, Node, Trie};
 use alloy_trie::Nibbles;
 
 /// A node of a trie.
@@ -17,19 +17,7 @@ impl<V: Leaf> Trie<V> {
             if rest.is_empty() {
                 return Some(At { node });
             }
-            next = match &node.kind {
-                Kind::Leaf(..) => None,
-                Kind::Extension(prefix, child) if rest.starts_with(prefix) => {
-                    rest = rest.slice(prefix.len()..);
-                    Some(child)
-                }
-                Kind::Extension(..) => None,
-                Kind::Branch(children) => {
-                    let child = children[head(&rest)].as_deref();
-                    rest = rest.slice(1..);
-                    child
-                }
-            };
+            next = node.towards(&mut rest);
         }
         None
     }
