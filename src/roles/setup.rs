@@ -11,6 +11,7 @@ use anyhow::{Context, bail};
 use std::{
     fs,
     io::{ErrorKind, Write},
+    net::TcpListener,
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
@@ -21,6 +22,8 @@ pub const SEED_FILE: &str = "node.key";
 const SEED_MODE: u32 = 0o600;
 /// Who may read the settings: everybody, unless the process's mask says otherwise.
 const CONFIG_MODE: u32 = 0o644;
+/// Where wallets look for a node of their own.
+const WALLETS_LOOK_AT: &str = "127.0.0.1:8545";
 /// Largest genesis document.
 const GENESIS_MAX_BYTES: u64 = 16 << 20;
 
@@ -112,11 +115,16 @@ fn flags_of(dir: &Path, request: &SetupRequest, fresh: bool, keys: &NodeKeys) ->
             // Any free port: several nodes on one machine must not collide, and a home node is dialled back over its own connections.
             flags.listen = vec!["/ip4/0.0.0.0/tcp/0".into(), "/ip4/0.0.0.0/udp/0/quic-v1".into()];
         }
-        if role != Role::Consensus {
-            flags.rpc_listen = Some("127.0.0.1:0".into());
-        }
+        flags.rpc_listen = rpc_of(role);
     }
     flags
+}
+
+/// Where a new node answers JSON-RPC: the first validator of a machine where wallets look for it, which is the setting's default,
+/// everybody else on any free port.
+fn rpc_of(role: Role) -> Option<String> {
+    let is_free = role == Role::Consensus && TcpListener::bind(WALLETS_LOOK_AT).is_ok();
+    (!is_free).then(|| "127.0.0.1:0".into())
 }
 
 /// Writes the settings if they are new. A start that is cut short leaves the old ones or the new ones, never a part.
@@ -171,6 +179,16 @@ pub fn read_genesis(path: &Path) -> anyhow::Result<Genesis> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_further_validator_of_a_machine_answers_elsewhere() {
+        // Held here, or by somebody else already.
+        let _held = TcpListener::bind(WALLETS_LOOK_AT);
+        assert_eq!(rpc_of(Role::Consensus).as_deref(), Some("127.0.0.1:0"));
+        assert_eq!(rpc_of(Role::Storage).as_deref(), Some("127.0.0.1:0"));
+        let default = Config::load(None, &Flags { dir: Some(".".into()), ..Flags::default() }).unwrap().rpc.listen;
+        assert_eq!(default.map(|listen| listen.to_string()).as_deref(), Some(WALLETS_LOOK_AT));
+    }
 
     /// A validator that was killed between the truncation and the write came back as a miner without a chain.
     #[test]
