@@ -21,7 +21,7 @@ use crate::{
     ledger::genesis::Genesis,
     network::Network,
     rpc::RpcModule,
-    runtime::{Node, Worker},
+    runtime::Node,
 };
 use jsonrpsee::core::RegisterMethodError;
 use std::{path::PathBuf, sync::Arc};
@@ -62,8 +62,6 @@ pub struct ChainNode {
     pub rpc: RpcModule<()>,
     /// The running consensus.
     pub bft: BftHandle,
-    /// Shows what state sync did, as long as the node lives.
-    _sync: Worker,
 }
 
 impl ChainNode {
@@ -83,7 +81,7 @@ impl ChainNode {
         StateSync { node, net: &net, kv: &kv, genesis, config: &config.sync, worker: &worker }.run().await?;
         let (context, genesis) = (node.clone(), genesis.clone());
         let chain = node.pool.run(move || FullChain::open(&context, kv, &genesis)).await?;
-        server.attach(chain.clone());
+        server.attach(chain.clone(), worker);
         let outbox = spawn_gossip(node, net.clone(), chain.clone());
         let client = Arc::new(LocalChain::new(chain.clone(), net.clone(), outbox));
         let rpc = api::module(Api { chain: chain.clone(), client: client.clone(), net: net.clone() })?;
@@ -93,6 +91,6 @@ impl ChainNode {
         let chain_id = chain.spec().chain_id;
         let bft = bft::start(node, net, keys, chain_id, &config.wal_dir, app, config.bft);
         let bft = bft.await.map_err(ChainNodeError::Consensus)?;
-        Ok(Self { client, rpc, bft, _sync: worker })
+        Ok(Self { client, rpc, bft })
     }
 }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use cess::{
     client::{
-        ChainClient, HttpTransport, RemoteChain, Signer, Wallet, dev_accounts,
+        ChainClient, HttpTransport, RemoteChain, RpcTransport, Signer, Wallet, dev_accounts,
         gateway::{FileStat, GatewayClient, GatewayError, StoreCall, StoredFile, UploadRequest, UploadState},
     },
     localnet::{self, Action, LocalnetOptions, Running},
@@ -84,6 +84,15 @@ impl Cluster {
     pub fn chain_of(&self, validator: usize) -> Arc<dyn ChainClient> {
         let plan = self.running.localnet.plan();
         chain_at(&plan.of(Role::Consensus).nth(validator).expect("such a validator").url())
+    }
+
+    /// Names of the background workers of one validator.
+    pub async fn workers_of(&self, validator: usize) -> Vec<String> {
+        let plan = self.running.localnet.plan();
+        let url = plan.of(Role::Consensus).nth(validator).expect("such a validator").url();
+        let workers = HttpTransport::new(&url).unwrap().call("cess_workers", serde_json::json!([])).await.unwrap();
+        let name = |worker: &serde_json::Value| worker["name"].as_str().unwrap_or_default().to_owned();
+        workers.as_array().into_iter().flatten().map(name).collect()
     }
 
     /// Wallet of a funded account.

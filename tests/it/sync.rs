@@ -34,6 +34,8 @@ async fn a_wiped_validator_comes_back_by_state_and_votes_again() {
     cluster.act(Action::Start, "validator-3").await;
     let goal = height(0).await.unwrap();
     wait_for("the wiped validator to catch up", || async { (height(3).await.ok()? >= goal).then_some(()) }).await;
+    let workers = cluster.workers_of(3).await;
+    assert!(workers.iter().any(|name| name == "state sync"), "it shows what it did: {workers:?}");
     let back = cluster.chain_of(3);
     assert!(back.events(1, 1).await.unwrap_err().to_string().contains("history begins"), "it took over a state");
     assert_eq!(back.beacon(goal).await.unwrap(), cluster.chain.beacon(goal).await.unwrap());

@@ -13,7 +13,7 @@ use crate::{
         snapshot::{PART_MAX_BYTES, PartBody, PartId, PartLimits},
     },
     network::{Network, PeerId, RequestHandler},
-    runtime::{BusError, Counter, Criticality, Node, Phase},
+    runtime::{BusError, Counter, Criticality, Node, Phase, Worker},
     types::{Height, Params},
 };
 use async_trait::async_trait;
@@ -101,8 +101,9 @@ impl StateServer {
         })
     }
 
-    /// Pins states of `chain` from now on, beginning with the newest: a node that has just started can help as well.
-    pub fn attach(self: &Arc<Self>, chain: Arc<FullChain>) {
+    /// Pins states of `chain` from now on, beginning with the newest: a node that has just started can help as well. `worker` shows
+    /// as long what became of this node's own state sync.
+    pub fn attach(self: &Arc<Self>, chain: Arc<FullChain>, worker: Worker) {
         let interval = interval(&chain.spec().params);
         let mut blocks = self.node.bus.subscribe::<BlockFinalised>();
         self.pin(&chain, chain.head().height());
@@ -122,6 +123,7 @@ impl StateServer {
                 }
             };
             stop.run_until_cancelled(pin).await;
+            drop(worker);
             Ok(())
         });
     }

@@ -144,7 +144,7 @@ fn grown(seed: u8) -> Fixture {
 
 fn served(chain: &Fixture) -> Arc<StateServer> {
     let server = StateServer::new(chain.chain.node(), chain.kv.clone(), SMALL);
-    server.attach(chain.chain.clone());
+    server.attach(chain.chain.clone(), chain.chain.node().workers.register("server"));
     // A state is proven by the block after it.
     chain.seal();
     server
