@@ -21,7 +21,7 @@ use crate::{
     kv::{Batch, Durability, Kv},
     ledger::{
         commitment::{StateCommitment, StateTrie},
-        executor::{self, BlockEnv, Receipt},
+        executor::{self, BlockEnv, Receipt, Rules},
         genesis::Genesis,
         state::{StateDelta, StateView},
         tx::{TxError, VerifiedTx},
@@ -321,6 +321,7 @@ impl FullChain {
             base_fee: parent.next_base_fee,
             gas_limit: BLOCK_GAS_LIMIT,
             params: self.spec.params.clone(),
+            rules: Rules::CESS,
         }
     }
 }

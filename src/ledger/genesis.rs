@@ -7,7 +7,7 @@
 use super::{
     abi::{MODULES, STAKING},
     commitment::{StateCommitment, StateTrie},
-    executor::{BlockEnv, Execution, INITIAL_BASE_FEE},
+    executor::{BlockEnv, Execution, INITIAL_BASE_FEE, Rules},
     header::{EXTRA_DATA_MAX_BYTES, ExecutedHeader},
     modules::{self, ValidatorSeat},
     state::{AccountDelta, AccountInfo, StateDelta},
@@ -218,6 +218,7 @@ impl Genesis {
             base_fee: INITIAL_BASE_FEE,
             gas_limit: BLOCK_GAS_LIMIT,
             params: self.params(),
+            rules: Rules::CESS,
         };
         let header = Execution::default().header(&env, root, &[]);
         Ok(BuiltGenesis { delta, header: ExecutedHeader { extra_data: self.extra_data.clone(), ..header } })

@@ -4,7 +4,7 @@
 //! receipts pair up as Ethereum tooling expects; those the executor skipped are in the ordered block alone.
 
 use super::{
-    executor::{BlockEnv, Execution, Receipt, next_base_fee},
+    executor::{BlockEnv, Execution, Receipt, Rules, next_base_fee},
     tx::VerifiedTx,
 };
 use crate::types::{Address, B256, ChainId, Params};
@@ -50,6 +50,7 @@ pub fn env_after(header: &ExecutedHeader, chain_id: ChainId, params: &Params) ->
         base_fee: base_fee_after(header),
         gas_limit: header.gas_limit,
         params: params.clone(),
+        rules: Rules::CESS,
     }
 }
 

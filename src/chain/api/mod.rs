@@ -3,6 +3,7 @@
 //! Owns names, parameters and shapes. Must not know the server or the transport. Invariants: an answer is computed from one
 //! block's state; ranges and counts are bounded; every refusal has a standard code and names what was asked.
 
+pub mod backend;
 mod blocks;
 mod cess;
 mod eth;

@@ -1,6 +1,6 @@
-//! revm set up for this chain: the Osaka rule set, the protocol modules, and one block's environment.
+//! revm set up for one block: its rules, its environment, the protocol modules.
 //!
-//! Owns every deviation from Ethereum's execution, listed at [`Machine::new`]. Must not know receipts or blocks' contents.
+//! Owns every deviation from Ethereum's execution; [`super::Rules::CESS`] lists them. Must not know receipts or blocks' contents.
 
 use super::{
     BlockEnv, Dispatch, ExecError,
@@ -14,13 +14,14 @@ use crate::{
         state::{StateDelta, StateError, StateView},
         tx::VerifiedTx,
     },
-    types::{U256, params::BLOCK_GAS_LIMIT},
+    types::U256,
 };
 use alloy_eips::eip2935::HISTORY_STORAGE_ADDRESS;
 use alloy_primitives::TxKind;
 use revm::{
     DatabaseCommit, ExecuteCommitEvm, Journal,
     context::{BlockEnv as EvmBlock, CfgEnv, Context, Evm, TransactionType, TxEnv},
+    context_interface::block::BlobExcessGasAndPrice,
     context_interface::{
         ContextTr, JournalTr,
         either::Either,
@@ -28,7 +29,6 @@ use revm::{
     },
     handler::{EthFrame, Handler, SYSTEM_ADDRESS, instructions::EthInstructions},
     interpreter::interpreter::EthInterpreter,
-    primitives::hardfork::SpecId,
 };
 
 pub(super) type Ctx<'a> = Context<EvmBlock, TxEnv, CfgEnv, BlockState<'a>, Journal<BlockState<'a>>, ()>;
@@ -37,8 +37,6 @@ pub(super) type BlockEvm<'a> =
 /// A transaction that ran, or why it could not.
 pub(super) type Ran = Result<ExecutionResult, InvalidTransaction>;
 
-const SPEC: SpecId = SpecId::OSAKA;
-
 /// The EVM in the middle of one block.
 pub(super) struct Machine<'a> {
     evm: BlockEvm<'a>,
@@ -46,13 +44,13 @@ pub(super) struct Machine<'a> {
 }
 
 impl<'a> Machine<'a> {
-    /// An EVM at the start of a block. It differs from Ethereum's at Osaka in three ways:
-    /// - a transaction may use the whole block (EIP-7825 caps it at 2^24 gas, a large manifest's call data alone costs more);
-    /// - the protocol modules answer at their addresses;
-    /// - there are no blobs, withdrawals, requests or beacon roots.
+    /// An EVM at the start of a block, under the block's rules.
     pub fn new(view: &'a dyn StateView, env: &'a BlockEnv, base_fee: u64, dispatch: Dispatch) -> Self {
-        let mut cfg = CfgEnv::new_with_spec(SPEC).with_chain_id(env.chain_id);
-        cfg.tx_gas_limit_cap = Some(BLOCK_GAS_LIMIT);
+        let rules = &env.rules;
+        let mut cfg = CfgEnv::new_with_spec(rules.spec).with_chain_id(env.chain_id);
+        cfg.tx_gas_limit_cap = rules.tx_gas_cap;
+        cfg.max_blobs_per_tx = rules.blobs.map(|blobs| blobs.max);
+        cfg.blob_base_fee_update_fraction = rules.blobs.map(|blobs| blobs.update_fraction);
         let block = EvmBlock {
             number: U256::from(env.height),
             beneficiary: env.proposer,
@@ -60,17 +58,23 @@ impl<'a> Machine<'a> {
             gas_limit: env.gas_limit,
             basefee: base_fee,
             prevrandao: Some(env.beacon),
+            difficulty: rules.difficulty,
+            blob_excess_gas_and_price: rules
+                .blobs
+                .map(|blobs| BlobExcessGasAndPrice::new(blobs.excess_gas, blobs.update_fraction)),
             ..Default::default()
         };
-        let ctx: Ctx<'a> = Ctx::new(BlockState::new(view), SPEC).with_cfg(cfg).with_block(block);
-        let instructions = EthInstructions::new_mainnet_with_spec(SPEC);
-        Self { evm: Evm::new(ctx, instructions, ModulePrecompiles::new(SPEC, env, dispatch)), env }
+        let ctx: Ctx<'a> = Ctx::new(BlockState::new(view), rules.spec).with_cfg(cfg).with_block(block);
+        let instructions = EthInstructions::new_mainnet_with_spec(rules.spec);
+        Self { evm: Evm::new(ctx, instructions, ModulePrecompiles::new(env, dispatch)), env }
     }
 
     /// What happens before the first transaction: the modules hear of the block, the parent's hash enters the history contract.
     pub fn begin_block(&mut self, env: &BlockEnv) -> Result<(), ExecError> {
-        let start = BlockStart { beacon: env.beacon, proposer: env.proposer, round: env.round };
-        self.run_system(env, |call| modules::begin_block(call, &start))?;
+        if env.rules.protocol {
+            let start = BlockStart { beacon: env.beacon, proposer: env.proposer, round: env.round };
+            self.run_system(env, |call| modules::begin_block(call, &start))?;
+        }
         let journal = self.evm.ctx.journal_mut();
         if let Some(parent) = env.height.checked_sub(1) {
             journal.load_account(HISTORY_STORAGE_ADDRESS)?;
@@ -83,8 +87,10 @@ impl<'a> Machine<'a> {
 
     /// What happens after the last transaction: an era may end.
     pub fn end_block(&mut self, env: &BlockEnv) -> Result<(), ExecError> {
-        self.run_system(env, |call| modules::end_block(call))?;
-        self.keep();
+        if env.rules.protocol {
+            self.run_system(env, |call| modules::end_block(call))?;
+            self.keep();
+        }
         Ok(())
     }
 

@@ -10,6 +10,7 @@ mod fees;
 mod machine;
 mod modules;
 mod receipt;
+mod rules;
 mod simulate;
 
 use super::{
@@ -24,6 +25,7 @@ use revm::context_interface::result::InvalidTransaction;
 
 pub use fees::{INITIAL_BASE_FEE, next_base_fee};
 pub use receipt::Receipt;
+pub use rules::{BlobRules, Rules};
 pub use simulate::{CallError, CallOutcome, CallRequest, call};
 
 /// What a block's transactions can see of their block.
@@ -49,6 +51,8 @@ pub struct BlockEnv {
     pub gas_limit: u64,
     /// The chain's numbers.
     pub params: Params,
+    /// By which it runs.
+    pub rules: Rules,
 }
 
 /// Why a block could not be executed. Never a transaction's fault.

@@ -35,10 +35,12 @@ pub(super) struct ModulePrecompiles<'a> {
 }
 
 impl<'a> ModulePrecompiles<'a> {
-    pub fn new(spec: SpecId, env: &'a BlockEnv, dispatch: Dispatch) -> Self {
-        let ethereum = EthPrecompiles::new(spec);
+    pub fn new(env: &'a BlockEnv, dispatch: Dispatch) -> Self {
+        let ethereum = EthPrecompiles::new(env.rules.spec);
         let mut warm = ethereum.warm_addresses().clone();
-        warm.extend(MODULES);
+        if env.rules.protocol {
+            warm.extend(MODULES);
+        }
         Self { ethereum, warm, env, dispatch }
     }
 
@@ -87,7 +89,7 @@ impl<'a> PrecompileProvider<Ctx<'a>> for ModulePrecompiles<'a> {
     }
 
     fn run(&mut self, ctx: &mut Ctx<'a>, inputs: &CallInputs) -> Result<Option<InterpreterResult>, String> {
-        match MODULES.contains(&inputs.bytecode_address) {
+        match self.env.rules.protocol && MODULES.contains(&inputs.bytecode_address) {
             true => self.call_module(ctx, inputs).map(Some),
             false => self.ethereum.run(ctx, inputs),
         }

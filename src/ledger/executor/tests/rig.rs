@@ -5,7 +5,7 @@ use crate::{
     ledger::{
         abi::STAKING,
         commitment::{StateCommitment, StateTrie},
-        executor::{BlockEnv, Dispatch, Execution, execute_with, next_base_fee},
+        executor::{BlockEnv, Dispatch, Execution, Rules, execute_with, next_base_fee},
         genesis::{Genesis, GenesisAccount, tests::genesis},
         modules::{self, BEACON_RING},
         native::NativeTx,
@@ -107,6 +107,7 @@ impl Rig {
             base_fee: built.header.base_fee_per_gas.unwrap(),
             gas_limit: built.header.gas_limit,
             params: genesis.params(),
+            rules: Rules::CESS,
         };
         Self { state: MemoryState::from_delta(&built.delta), trie, env, dispatch: modules::dispatch }
     }
