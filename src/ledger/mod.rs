@@ -14,6 +14,7 @@ pub mod manifest;
 pub mod modules;
 pub mod native;
 pub mod placement;
+pub mod predeploys;
 pub mod receipt;
 pub mod snapshot;
 pub mod state;

@@ -4,7 +4,7 @@
 //! Invariants of a [`VerifiedTx`]: `raw` is the only encoding of the transaction and `hash` its keccak256; `sender` signed it for
 //! this chain; its gas limit covers what it costs before it starts and fits a block.
 
-use super::native::{self, NATIVE_TX_TYPE};
+use super::native::{self, BatchGas, Call, NATIVE_TX_TYPE};
 use crate::{
     crypto::{EcdsaKey, EcdsaSignature, PublicKey, Signature as Ed25519Signature, recover_address},
     types::{
@@ -65,6 +65,12 @@ pub enum TxError {
     /// EIP-7702.
     #[error("set-code transaction carries no authorization")]
     NoAuthorization,
+    /// A batch of nothing, or of too much.
+    #[error("native batch holds {calls} calls, it may hold 1 to {max}")]
+    CallCount { calls: usize, max: usize },
+    /// More value than there is.
+    #[error("native batch moves more than 2^256 smallest units")]
+    BatchValue,
     /// Below the block's base fee.
     #[error("fee of {offered} a unit of gas is below the base fee of {base_fee}")]
     FeeTooLow { offered: u128, base_fee: u64 },
@@ -109,6 +115,8 @@ pub(super) struct Fields {
     pub access_list: AccessList,
     pub authorizations: Vec<SignedAuthorization>,
     pub authorities: Vec<RecoveredAuthorization>,
+    /// The calls of a native batch; `to` and `input` are then the first one's and `value` is the sum.
+    pub calls: Vec<Call>,
 }
 
 impl VerifiedTx {
@@ -175,6 +183,12 @@ impl VerifiedTx {
     /// Call data or init code.
     pub fn input(&self) -> &Bytes {
         &self.fields.input
+    }
+
+    /// Calls of a native batch, in order; none for every other transaction. Callee and call data above are the first call's, the
+    /// value is the sum of all.
+    pub fn calls(&self) -> &[Call] {
+        &self.fields.calls
     }
 
     /// EIP-2930 access list.
@@ -253,6 +267,7 @@ where
         access_list: tx.access_list().cloned().unwrap_or_default(),
         authorizations: tx.authorization_list().map(<[_]>::to_vec).unwrap_or_default(),
         authorities: Vec::new(),
+        calls: Vec::new(),
     };
     check(&fields, chain_id)?;
     let signature = EcdsaSignature { r: signature.r(), s: signature.s(), y_odd: signature.v() };
@@ -304,6 +319,10 @@ const SET_CODE_TX_TYPE: u8 = 4;
 
 /// Gas charged for being a transaction of this shape: base, call data and its floor (EIP-7623), lists.
 fn intrinsic_gas(fields: &Fields) -> u64 {
+    if !fields.calls.is_empty() {
+        let gas = BatchGas::of(&fields.calls);
+        return gas.initial.max(gas.floor);
+    }
     let count = |n: usize| u64::try_from(n).expect("a transaction is smaller than 2^64");
     let gas = GasParams::new_spec(SpecId::OSAKA).initial_tx_gas(
         &fields.input,

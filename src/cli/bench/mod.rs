@@ -11,6 +11,7 @@ mod load;
 mod machine;
 mod net;
 mod sample;
+mod signatures;
 mod slicer;
 mod soak;
 
@@ -38,6 +39,8 @@ pub enum BenchCommand {
     Slicer(slicer::SlicerArgs),
     /// Speed of the erasure code on one core; needs no network
     Erasure(erasure::ErasureArgs),
+    /// Time of signature checks on one core, alone and in batches; needs no network
+    Signatures(signatures::SignaturesArgs),
 }
 
 /// Runs one bench.
@@ -52,5 +55,6 @@ pub async fn run(command: BenchCommand, global: &Global, output: &Output) -> any
         BenchCommand::Soak(args) => soak::run(args, output).await,
         BenchCommand::Slicer(args) => slicer::run(args, output).await,
         BenchCommand::Erasure(args) => erasure::run(&args, output),
+        BenchCommand::Signatures(args) => signatures::run(&args, output),
     }
 }

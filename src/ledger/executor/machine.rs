@@ -4,6 +4,7 @@
 
 use super::{
     BlockEnv, Dispatch, ExecError,
+    batch::Batch,
     block_state::{BlockState, history_slot},
     modules::{ModuleCall, ModulePrecompiles},
 };
@@ -14,12 +15,12 @@ use crate::{
         state::{StateDelta, StateError, StateView},
         tx::VerifiedTx,
     },
-    types::U256,
+    types::{Address, U256},
 };
 use alloy_eips::eip2935::HISTORY_STORAGE_ADDRESS;
-use alloy_primitives::TxKind;
+use alloy_primitives::{Bytes, TxKind};
 use revm::{
-    DatabaseCommit, ExecuteCommitEvm, Journal,
+    DatabaseCommit, ExecuteCommitEvm, Journal, SystemCallEvm,
     context::{BlockEnv as EvmBlock, CfgEnv, Context, Evm, TransactionType, TxEnv},
     context_interface::block::BlobExcessGasAndPrice,
     context_interface::{
@@ -114,8 +115,24 @@ impl<'a> Machine<'a> {
 
     /// Runs one transaction and keeps what it changed. The inner error is the transaction's own fault and changes nothing.
     pub fn transact(&mut self, tx: &VerifiedTx) -> Result<Ran, ExecError> {
-        let ended = self.evm.transact_commit(tx_env(tx));
+        let ended = match tx.calls() {
+            [] => self.evm.transact_commit(tx_env(tx)),
+            calls => {
+                self.evm.ctx.tx = tx_env(tx);
+                let ended = Batch::new(calls).run(&mut self.evm);
+                self.keep();
+                ended
+            }
+        };
         self.sort_out(ended)
+    }
+
+    /// Runs a call that the chain itself makes and keeps what it changed.
+    pub fn call_by_chain(&mut self, to: Address, data: Bytes) -> Result<ExecutionResult, ExecError> {
+        let ended = self.evm.system_call_one(to, data);
+        let result = self.sort_out(ended)?.map_err(|refusal| self.fatal(refusal.to_string()))?;
+        self.keep();
+        Ok(result)
     }
 
     /// Runs a call that is charged nothing and checked for nothing; changes are discarded with the machine.
@@ -135,7 +152,7 @@ impl<'a> Machine<'a> {
     }
 
     fn sort_out(&self, ended: Result<ExecutionResult, EVMError<StateError>>) -> Result<Ran, ExecError> {
-        let fatal = |reason: String| Err(ExecError::Fatal { height: self.env.height, reason });
+        let fatal = |reason| Err(self.fatal(reason));
         match ended {
             Ok(result) => Ok(Ok(result)),
             Err(EVMError::Transaction(refusal)) => Ok(Err(refusal)),
@@ -144,6 +161,10 @@ impl<'a> Machine<'a> {
             Err(EVMError::Custom(reason)) => fatal(reason),
             Err(EVMError::CustomAny(error)) => fatal(error.to_string()),
         }
+    }
+
+    fn fatal(&self, reason: String) -> ExecError {
+        ExecError::Fatal { height: self.env.height, reason }
     }
 }
 

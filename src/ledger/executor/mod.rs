@@ -5,7 +5,9 @@
 //! environment and transactions; an invalid transaction is skipped and named, it never fails the block; the sum of all balances
 //! falls by base fee × gas used and by what the staking module burns, rises by what it mints, and changes by nothing else.
 
+mod batch;
 mod block_state;
+mod deploy;
 mod fees;
 mod machine;
 mod modules;
@@ -23,6 +25,7 @@ use alloy_primitives::Bloom;
 use machine::Machine;
 use revm::context_interface::result::InvalidTransaction;
 
+pub use deploy::{DeployError, deploy};
 pub use fees::{INITIAL_BASE_FEE, next_base_fee};
 pub use receipt::Receipt;
 pub use rules::{BlobRules, Rules};
