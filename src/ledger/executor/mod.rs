@@ -6,12 +6,17 @@
 //! falls by base fee × gas used and by what the staking module burns, rises by what it mints, and changes by nothing else.
 
 mod block_state;
+mod call;
 mod fees;
 mod machine;
 mod modules;
+mod overlay;
 mod receipt;
 mod rules;
+mod session;
 mod simulate;
+mod trace;
+mod transfers;
 
 use super::{
     modules::ModuleError,
@@ -23,10 +28,14 @@ use alloy_primitives::Bloom;
 use machine::Machine;
 use revm::context_interface::result::InvalidTransaction;
 
+pub use call::{Call, Checks, Refusal};
 pub use fees::{INITIAL_BASE_FEE, next_base_fee};
+pub use overlay::Overlay;
 pub use receipt::Receipt;
 pub use rules::{BlobRules, Rules};
+pub use session::{CallRun, MovedPrecompiles, Session, Subject};
 pub use simulate::{CallError, CallOutcome, CallRequest, call};
+pub use trace::{ParityRun, TraceError};
 
 /// What a block's transactions can see of their block.
 #[derive(Debug, Clone, PartialEq, Eq)]
