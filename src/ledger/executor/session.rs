@@ -6,6 +6,7 @@
 
 use super::{
     BlockEnv, ExecError,
+    block_state::history_slot,
     call::{Call, Checks, Refusal, halt_words},
     machine::{BlockEvm, Ctx, Machine, tx_env},
     overlay::Overlay,
@@ -13,12 +14,14 @@ use super::{
 };
 use crate::{
     ledger::{
+        abi::MODULES,
         modules,
         state::{AccountDelta, StateDelta, StateError, StateView},
         tx::VerifiedTx,
     },
-    types::{Address, U256},
+    types::{Address, B256, U256},
 };
+use alloy_eips::eip2935::HISTORY_STORAGE_ADDRESS;
 use alloy_primitives::Bytes;
 use revm::{
     DatabaseCommit, ExecuteEvm, InspectEvm, Inspector,
@@ -29,7 +32,7 @@ use revm::{
         journaled_state::account::JournaledAccountTr,
         result::{EVMError, ExecutionResult, HaltReason},
     },
-    handler::{EvmTr, Handler},
+    handler::{EthPrecompiles, EvmTr, Handler},
     inspector::InspectorHandler,
     interpreter::{InitialAndFloorGas, interpreter::EthInterpreter},
     state::EvmState,
@@ -115,6 +118,28 @@ impl<'a> Session<'a> {
         let change = AccountDelta { info: Some(info), ..AccountDelta::default() };
         self.keep(StateDelta { accounts: BTreeMap::from([(address, change)]), code: BTreeMap::new() });
         Ok(())
+    }
+
+    /// Makes a block's hash another one.
+    pub fn set_block_hash(&mut self, height: u64, hash: B256) -> Result<(), StateError> {
+        let info = self.state().account(&HISTORY_STORAGE_ADDRESS)?.unwrap_or_default();
+        let slots = BTreeMap::from([(history_slot(height), hash.into())]);
+        let change = AccountDelta { info: Some(info), slots, wiped: false };
+        self.keep(StateDelta { accounts: BTreeMap::from([(HISTORY_STORAGE_ADDRESS, change)]), code: BTreeMap::new() });
+        Ok(())
+    }
+
+    /// Whether Ethereum's rules put a precompiled contract at this address, and none was moved away from or to it.
+    pub fn is_precompile(&self, address: &Address) -> bool {
+        match self.moved.get(address) {
+            Some(moved) => moved.is_some(),
+            None => EthPrecompiles::new(self.env.rules.spec).contains(address),
+        }
+    }
+
+    /// Whether a protocol module answers at this address.
+    pub fn is_module(&self, address: &Address) -> bool {
+        self.env.rules.protocol && MODULES.contains(address) && !self.moved.contains_key(address)
     }
 
     /// What happens before a block's first transaction.

@@ -19,7 +19,7 @@ use alloy_rpc_types_trace::{
 };
 use revm::{
     Inspector,
-    context_interface::{ContextError, ContextTr, JournalTr},
+    context_interface::{ContextError, ContextTr, JournalTr, result::ResultAndState},
     handler::FrameResult,
     inspector::JournalExt,
     interpreter::{
@@ -77,9 +77,9 @@ impl Session<'_> {
             tx_index: place.index.and_then(|index| usize::try_from(index).ok()),
             tx_hash: place.hash,
         };
+        let ended = ResultAndState::new(watched.result.clone(), watched.state.clone());
         let Watched { inspector, tx, block, .. } = &mut watched;
         let mut before = self.state();
-        let ended = revm::context_interface::result::ResultAndState::new(watched.result.clone(), watched.state.clone());
         let trace =
             inspector.inner.get_result(Some(context), tx, block, &ended, &mut before).map_err(|error| match error {
                 DebugInspectorError::Database(error) => TraceError::Call(ExecError::from(error).into()),
@@ -93,8 +93,7 @@ impl Session<'_> {
         let kinds = kinds.iter().copied().collect();
         let config = TracingInspectorConfig::from_parity_config(&kinds).set_exclude_precompile_calls(true);
         let lists_steps = kinds.contains(&TraceType::VmTrace);
-        let mut watched = self.watch(subject, Tracer::new(TracingInspector::new(config), lists_steps))?;
-        watched.inspector.inner.set_transaction_gas_limit(watched.tx.gas_limit);
+        let watched = self.watch(subject, Tracer::new(TracingInspector::new(config), lists_steps))?;
         let calls = watched.inspector.inner.clone().into_parity_builder().into_transaction_traces();
         let builder = watched.inspector.inner.clone().into_parity_builder();
         let results = builder
