@@ -9,6 +9,7 @@ mod block;
 mod blocks;
 mod calls;
 mod cess;
+mod debug;
 mod fees;
 mod filters;
 mod light;
@@ -18,9 +19,12 @@ mod objects;
 mod overrides;
 mod params;
 mod request;
+mod simulate;
+mod simulated;
 mod subscribe;
 #[cfg(test)]
 mod tests;
+mod trace;
 mod transaction;
 
 use super::{full::FullChain, full_backend::FullBackend, local::LocalChain};
@@ -66,6 +70,9 @@ pub fn ethereum(eth: &Eth) -> Result<RpcModule<()>, RegisterMethodError> {
     block::register(&mut module, eth)?;
     transaction::register(&mut module, eth)?;
     calls::register(&mut module, eth)?;
+    simulate::register(&mut module, eth)?;
+    debug::register(&mut module, eth)?;
+    trace::register(&mut module, eth)?;
     fees::register(&mut module, eth)?;
     logs::register(&mut module, eth)?;
     filters::register(&mut module, eth)?;

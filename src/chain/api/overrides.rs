@@ -97,6 +97,11 @@ impl BlockOverrides {
         for (height, hash) in self.block_hash.iter().flatten() {
             session.set_block_hash(height.to(), *hash).map_err(broken)?;
         }
+        Ok(())
+    }
+
+    /// Pays what the block withdraws from the beacon chain.
+    pub fn withdraw(&self, session: &mut Session<'_>) -> Answer<()> {
         for withdrawal in self.withdrawals.iter().flatten() {
             let amount = U256::from(withdrawal.amount).saturating_mul(U256::from(GWEI));
             session.credit(withdrawal.address, amount).map_err(broken)?;
