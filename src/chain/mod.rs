@@ -14,6 +14,7 @@ mod checks;
 mod committees;
 mod duties;
 mod error;
+mod estimate;
 mod full;
 mod full_backend;
 #[cfg(test)]

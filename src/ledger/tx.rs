@@ -278,7 +278,7 @@ where
 }
 
 /// An authorization nobody signed is skipped by the executor, as EIP-7702 asks; it does not void the transaction.
-fn recover_authority(signed: &SignedAuthorization) -> RecoveredAuthorization {
+pub(super) fn recover_authority(signed: &SignedAuthorization) -> RecoveredAuthorization {
     let signature = EcdsaSignature { r: signed.r(), s: signed.s(), y_odd: signed.y_parity() == 1 };
     let signer = match signed.y_parity() {
         0 | 1 => recover_address(&signed.inner().signature_hash(), &signature),

@@ -62,7 +62,7 @@ await included(await wallet.sendTransaction({ to: payer.account.address, value: 
 const authorization = await payer.signAuthorization({ contractAddress: tillAddress, executor: "self" });
 const payees = [1, 2].map((n) => `0x${String(n).padStart(40, "e")}`);
 const paid = await included(
-  await payer.writeContract({ abi: till.abi, address: payer.account.address, functionName: "pay", args: [payees, 5n], authorizationList: [authorization], gas: 300_000n }),
+  await payer.writeContract({ abi: till.abi, address: payer.account.address, functionName: "pay", args: [payees, 5n], authorizationList: [authorization] }),
 );
 const payments = await Promise.all(payees.map((payee) => reader.getBalance({ address: payee })));
 const logs = await reader.getContractEvents({ ...till, address: payer.account.address, eventName: "Paid", fromBlock: paid.blockNumber });

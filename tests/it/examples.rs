@@ -53,10 +53,6 @@ async fn a_contract_sells_a_stored_file() {
     let file = format!("0x{}", stored["id"].as_str().unwrap());
 
     let project = Project::new("contracts/examples", &document.rpc);
-    // The copy has no interfaces beside it: they are where the repository has them.
-    let interfaces = format!("{}/contracts/interfaces/", env!("CARGO_MANIFEST_DIR"));
-    project.replace("foundry.toml", "../interfaces/", &interfaces);
-    project.replace("foundry.toml", "[\"..\"]", &format!("[\"{interfaces}\"]"));
     let report = project.forge_test(&[("CESS_FILE", &file)]).await;
     let suite = &report["test/FileShop.t.sol:FileShopTest"]["test_results"];
     let results = suite.as_object().unwrap_or_else(|| panic!("{report}"));

@@ -5,7 +5,7 @@ use crate::{
     process::{localnet, ready_document},
     tools::{Project, tool},
 };
-use cess::client::dev_accounts;
+use cess::{client::dev_accounts, crypto::SecretKey};
 use serde_json::{Value, json};
 
 const TO: &str = "0x4242424242424242424242424242424242424242";
@@ -64,6 +64,14 @@ async fn foundry_deploys_and_uses_an_openzeppelin_token() {
     assert!(!proof["accountProof"].as_array().unwrap().is_empty(), "{proof}");
     assert_eq!(proof["codeHash"].as_str().unwrap(), project.cast(&["codehash", &token]).await);
 
+    // What happened inside: as the node tells it, and as cast finds out by running the block up to there itself.
+    let hash = sent["transactionHash"].as_str().unwrap();
+    let trace = project.cast(&["rpc", "debug_traceTransaction", hash, r#"{"tracer":"callTracer"}"#]).await;
+    let trace: Value = serde_json::from_str(&trace).unwrap();
+    assert_eq!((&trace["type"], &trace["gasUsed"]), (&json!("CALL"), &sent["gasUsed"]), "{trace}");
+    let run = project.cast(&["run", hash]).await;
+    assert!(run.contains("Transaction successfully executed"), "{run}");
+
     // Through the deployer that every chain has, a contract has the same address on every chain.
     let init_code = "0x465f5260205ff3";
     let address =
@@ -73,6 +81,27 @@ async fn foundry_deploys_and_uses_an_openzeppelin_token() {
         .await;
     let code = project.cast(&["code", address.split_whitespace().last().unwrap()]).await;
     assert_eq!(code, format!("0x{:064x}", 11_332));
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_contract_checks_ed25519_signatures_in_a_batch() {
+    let (cluster, project) = token().await;
+    let contract = project.create(&key(0), "src/Signatures.sol:Signatures", &[]).await;
+    let keys: Vec<SecretKey> = (1..=5).map(|seed| SecretKey::from_bytes(&[seed; 32])).collect();
+    let message = |index: usize| vec![0xab; index];
+    let list = |items: Vec<String>| format!("[{}]", items.join(","));
+    let publics = list(keys.iter().map(|key| format!("0x{}", hex::encode(key.public().0))).collect());
+    let messages = list((0..keys.len()).map(|index| format!("0x{}", hex::encode(message(index)))).collect());
+    let mut signatures: Vec<u8> = (0..).zip(&keys).flat_map(|(index, key)| key.sign(&message(index)).0).collect();
+    let packed = format!("0x{}", hex::encode(&signatures));
+    let accept = "accept(bytes32[],bytes,bytes[])";
+    project.send(&key(0), &[&contract, accept, &publics, &packed, &messages]).await;
+    assert_eq!(project.cast(&["call", &contract, "accepted()(uint256)"]).await, "5");
+    signatures[64 * 3] ^= 1;
+    let packed = format!("0x{}", hex::encode(&signatures));
+    let words = project.refused(&["call", &contract, accept, &publics, &packed, &messages]).await;
+    assert!(words.contains("revert"), "{words}");
     cluster.stop().await;
 }
 

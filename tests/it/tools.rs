@@ -25,6 +25,9 @@ pub fn tool(name: &str) -> PathBuf {
     path
 }
 
+/// Where the projects of this repository have the protocol's interfaces, which a copy has not beside it.
+const INTERFACES: [&str; 2] = ["../../contracts/interfaces/", "../interfaces/"];
+
 /// A copy of a project of this repository, with the libraries beside it, that talks to one node.
 pub struct Project {
     dir: tempfile::TempDir,
@@ -36,6 +39,10 @@ impl Project {
     pub fn new(source: &str, url: &str) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
         copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join(source), dir.path());
+        let interfaces = format!("{}/contracts/interfaces/", env!("CARGO_MANIFEST_DIR"));
+        let settings = std::fs::read_to_string(dir.path().join("foundry.toml")).expect("a foundry project");
+        let moved = INTERFACES.iter().fold(settings, |text, path| text.replace(path, &interfaces));
+        std::fs::write(dir.path().join("foundry.toml"), moved).expect("a foundry project");
         std::os::unix::fs::symlink(tool("node_modules"), dir.path().join("node_modules")).expect("a link");
         Self { dir, url: url.to_owned() }
     }
@@ -43,13 +50,6 @@ impl Project {
     /// A path in the copy.
     pub fn path(&self, below: &str) -> PathBuf {
         self.dir.path().join(below)
-    }
-
-    /// Edits a file of the copy.
-    pub fn replace(&self, file: &str, from: &str, to: &str) {
-        let text = std::fs::read_to_string(self.path(file)).expect("a file of the project");
-        assert!(text.contains(from), "{file} has no {from}");
-        std::fs::write(self.path(file), text.replace(from, to)).expect("a file of the project");
     }
 
     /// What a command prints when all is well.

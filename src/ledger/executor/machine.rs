@@ -33,20 +33,34 @@ use revm::{
 };
 
 pub(super) type Ctx<'a> = Context<EvmBlock, TxEnv, CfgEnv, BlockState<'a>, Journal<BlockState<'a>>, ()>;
-pub(super) type BlockEvm<'a> =
-    Evm<Ctx<'a>, (), EthInstructions<EthInterpreter, Ctx<'a>>, ModulePrecompiles<'a>, EthFrame<EthInterpreter>>;
+/// `I` watches the execution; nobody does when blocks run.
+pub(super) type BlockEvm<'a, I = ()> =
+    Evm<Ctx<'a>, I, EthInstructions<EthInterpreter, Ctx<'a>>, ModulePrecompiles<'a>, EthFrame<EthInterpreter>>;
 /// A transaction that ran, or why it could not.
 pub(super) type Ran = Result<ExecutionResult, InvalidTransaction>;
 
 /// The EVM in the middle of one block.
-pub(super) struct Machine<'a> {
-    evm: BlockEvm<'a>,
+pub(super) struct Machine<'a, I = ()> {
+    pub(super) evm: BlockEvm<'a, I>,
     env: &'a BlockEnv,
 }
 
 impl<'a> Machine<'a> {
     /// An EVM at the start of a block, under the block's rules.
     pub fn new(view: &'a dyn StateView, env: &'a BlockEnv, base_fee: u64, dispatch: Dispatch) -> Self {
+        Self::watched(view, env, base_fee, dispatch, ())
+    }
+}
+
+impl<'a, I> Machine<'a, I> {
+    /// An EVM whose execution `inspector` can watch.
+    pub fn watched(
+        view: &'a dyn StateView,
+        env: &'a BlockEnv,
+        base_fee: u64,
+        dispatch: Dispatch,
+        inspector: I,
+    ) -> Self {
         let rules = &env.rules;
         let mut cfg = CfgEnv::new_with_spec(rules.spec).with_chain_id(env.chain_id);
         cfg.tx_gas_limit_cap = rules.tx_gas_cap;
@@ -69,7 +83,8 @@ impl<'a> Machine<'a> {
         };
         let ctx: Ctx<'a> = Ctx::new(BlockState::new(view), rules.spec).with_cfg(cfg).with_block(block);
         let instructions = EthInstructions::new_mainnet_with_spec(rules.spec);
-        Self { evm: Evm::new(ctx, instructions, ModulePrecompiles::new(env, dispatch)), env }
+        let precompiles = ModulePrecompiles::new(env, dispatch);
+        Self { evm: Evm::new_with_inspector(ctx, inspector, instructions, precompiles), env }
     }
 
     /// What happens before the first transaction: the modules hear of the block, the parent's hash enters the history contract.
@@ -139,7 +154,7 @@ impl<'a> Machine<'a> {
     pub fn simulate(
         &mut self,
         tx: TxEnv,
-        handler: &mut impl Handler<Evm = BlockEvm<'a>, Error = EVMError<StateError>, HaltReason = HaltReason>,
+        handler: &mut impl Handler<Evm = BlockEvm<'a, I>, Error = EVMError<StateError>, HaltReason = HaltReason>,
     ) -> Result<Ran, ExecError> {
         self.evm.ctx.tx = tx;
         let ended = handler.run(&mut self.evm);
@@ -148,10 +163,15 @@ impl<'a> Machine<'a> {
 
     /// Everything the block changed.
     pub fn into_delta(self) -> StateDelta {
-        self.evm.ctx.journaled_state.database.into_delta()
+        self.into_parts().1
     }
 
-    fn sort_out(&self, ended: Result<ExecutionResult, EVMError<StateError>>) -> Result<Ran, ExecError> {
+    /// Who watched, and everything the block changed.
+    pub fn into_parts(self) -> (I, StateDelta) {
+        (self.evm.inspector, self.evm.ctx.journaled_state.database.into_delta())
+    }
+
+    pub(super) fn sort_out(&self, ended: Result<ExecutionResult, EVMError<StateError>>) -> Result<Ran, ExecError> {
         let fatal = |reason| Err(self.fatal(reason));
         match ended {
             Ok(result) => Ok(Ok(result)),
@@ -168,7 +188,8 @@ impl<'a> Machine<'a> {
     }
 }
 
-fn tx_env(tx: &VerifiedTx) -> TxEnv {
+/// The transaction in revm's terms.
+pub(super) fn tx_env(tx: &VerifiedTx) -> TxEnv {
     let fields = &tx.fields;
     TxEnv {
         // A native transaction runs as the EIP-1559 call it describes.

@@ -4,7 +4,7 @@ use super::rig::{GWEI, PROPOSER, Rig, key, native_account, native_key, transfer}
 use crate::{
     ledger::{
         abi::{ED25519, FILES, IEd25519},
-        executor::{Receipt, SkipReason},
+        executor::{Receipt, Session, SkipReason, Subject},
         genesis::{GenesisAccount, tests::genesis},
         modules::{ModuleError, ModuleHost},
         native::{Call, CallFailed, NativeBatch},
@@ -13,6 +13,8 @@ use crate::{
     types::{Address, B256, U256},
 };
 use alloy_primitives::{Bytes, LogData};
+use alloy_rpc_types_eth::TransactionInfo;
+use alloy_rpc_types_trace::geth::{CallConfig, GethDebugTracingOptions, GethTrace};
 use alloy_sol_types::{Revert, SolCall, SolError};
 
 const PAYEE: Address = Address::repeat_byte(0x42);
@@ -174,4 +176,30 @@ fn a_batch_may_call_protocol_modules() {
         IEd25519::verifyBatchCall { keys: vec![B256::ZERO], signatures: Bytes::new(), messages: vec![] }.abi_encode();
     let receipt = ran(&mut rig, batch(1, 400_000, vec![call(ED25519, 0, &verify), call(ED25519, 0, &mismatch)]));
     assert!(IEd25519::CountMismatch::abi_decode(&failure(&receipt).reason).is_ok());
+}
+
+#[test]
+fn a_trace_shows_the_calls_below_the_batch() {
+    let rig = Rig::new();
+    let verify = IEd25519::verifyBatchCall { keys: vec![], signatures: Bytes::new(), messages: vec![] }.abi_encode();
+    let calls = vec![call(PAYEE, 5, &[]), call(ED25519, 0, &verify), call(PAYEE, 6, &[])];
+    let tx = batch(0, 400_000, calls);
+    let session = Session::new(&rig.state, &rig.env);
+    let options = GethDebugTracingOptions::call_tracer(CallConfig::default());
+    let (trace, run) = session.debug(Subject::Tx(&tx), &options, &TransactionInfo::default()).unwrap();
+    let GethTrace::CallTracer(root) = trace else { panic!("{trace:?}") };
+    assert_eq!((root.from, root.to, root.value), (native_account(), Some(native_account()), Some(U256::from(11))));
+    let called: Vec<_> = root.calls.iter().map(|call| (call.from, call.to, call.value)).collect();
+    let by_us = |to, value| (native_account(), Some(to), Some(U256::from(value)));
+    assert_eq!(called, [by_us(PAYEE, 5), by_us(ED25519, 0), by_us(PAYEE, 6)]);
+    // Watching changes nothing: the same gas as in a block.
+    let mut rig = rig;
+    let receipt = ran(&mut rig, tx.clone());
+    assert_eq!(run.outcome.gas_used(), receipt.gas_used);
+    // A batch that fails shows as a root that reverted.
+    let session = Session::new(&rig.state, &rig.env);
+    let failing = batch(1, 400_000, vec![call(PAYEE, 5, &[]), call(ED25519, 0, &[1])]);
+    let (trace, _) = session.debug(Subject::Tx(&failing), &options, &TransactionInfo::default()).unwrap();
+    let GethTrace::CallTracer(root) = trace else { panic!("{trace:?}") };
+    assert!(root.error.is_some() && root.calls[1].error.is_some() && root.calls[0].error.is_none(), "{root:?}");
 }
