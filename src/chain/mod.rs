@@ -19,6 +19,7 @@ mod full_backend;
 #[cfg(test)]
 mod golden;
 mod head;
+pub mod import;
 #[cfg(test)]
 mod light_tests;
 mod local;

@@ -6,6 +6,7 @@
 //! falls by base fee × gas used and by what the staking module burns, rises by what it mints, and changes by nothing else.
 
 mod block_state;
+mod ethereum;
 mod fees;
 mod machine;
 mod modules;
@@ -23,6 +24,7 @@ use alloy_primitives::Bloom;
 use machine::Machine;
 use revm::context_interface::result::InvalidTransaction;
 
+pub use ethereum::EthereumMachine;
 pub use fees::{INITIAL_BASE_FEE, next_base_fee};
 pub use receipt::Receipt;
 pub use rules::{BlobRules, Rules};
