@@ -9,7 +9,7 @@ use crate::{
     codec::{self, Wire},
     kv::{Batch, Column, Durability, Entry, Kv},
     ledger::{
-        commitment::StateTrie,
+        commitment::{Account, StateTrie},
         state::{AccountInfo, StateDelta, StateError, StateView},
     },
     types::{Address, B256, U256},
@@ -17,6 +17,7 @@ use crate::{
 use alloy_primitives::Bytes;
 use borsh::{BorshDeserialize, BorshSerialize};
 use parking_lot::{Mutex, RwLock};
+use rayon::prelude::*;
 use std::sync::{
     Arc,
     atomic::{AtomicU64, Ordering},
@@ -99,19 +100,30 @@ impl StateStore {
         read(self)
     }
 
-    /// The commitment to the state as it is stored, computed from scratch.
+    /// The commitment to the state as it is stored, computed from scratch on all threads.
     pub fn rebuild(&self) -> Result<StateTrie, StoreError> {
-        let accounts = Rows::new(&self.kv, Column::Accounts).map(|row| {
+        let parts: Result<Vec<Vec<Account>>, StoreError> =
+            (0..=u8::MAX).into_par_iter().map(|first| self.accounts_under(first)).collect();
+        Ok(StateTrie::build(parts?.into_iter().flatten().collect()))
+    }
+
+    /// The accounts whose addresses begin with `first`, with their storage.
+    fn accounts_under(&self, first: u8) -> Result<Vec<Account>, StoreError> {
+        let mut words = Rows::under(&self.kv, Column::Slots, &[first]).map(word_in).peekable();
+        let accounts = Rows::under(&self.kv, Column::Accounts, &[first]).map(|row| {
             let (key, value) = row?;
-            Ok((address_in(Column::Accounts, &key, 20)?, codec::decode::<AccountRecord>(&value)?.0))
+            let address = address_in(Column::Accounts, &key, 20)?;
+            let mut slots = Vec::new();
+            // Both columns are in the order of addresses.
+            while let Some(word) = words.next_if(|word| word.as_ref().map_or(true, |(owner, ..)| *owner <= address)) {
+                let (owner, slot, value) = word?;
+                if owner == address {
+                    slots.push((slot, value));
+                }
+            }
+            Ok(Account::storing(address, codec::decode::<AccountRecord>(&value)?.0, slots))
         });
-        let slots = Rows::new(&self.kv, Column::Slots).map(|row| {
-            let (key, value) = row?;
-            let address = address_in(Column::Slots, &key, 52)?;
-            let word: WordRecord = codec::decode(&value)?;
-            Ok((address, U256::from_be_slice(&key[20..]), U256::from_be_bytes(word.0)))
-        });
-        StateTrie::rebuild(accounts, slots)
+        accounts.collect()
     }
 
     fn stage(&self, batch: &mut Batch, delta: &StateDelta) -> Result<(), StoreError> {
@@ -255,6 +267,14 @@ fn address_in(column: Column, key: &[u8], len: usize) -> Result<Address, StoreEr
     Ok(Address::from_slice(&key[..20]))
 }
 
+/// A row of [`Column::Slots`].
+fn word_in(row: Result<Entry, StoreError>) -> Result<(Address, U256, U256), StoreError> {
+    let (key, value) = row?;
+    let address = address_in(Column::Slots, &key, 52)?;
+    let word: WordRecord = codec::decode(&value)?;
+    Ok((address, U256::from_be_slice(&key[20..]), U256::from_be_bytes(word.0)))
+}
+
 /// Every row of a column under a prefix, read page by page.
 struct Rows<'a> {
     kv: &'a Arc<dyn Kv>,
@@ -266,10 +286,6 @@ struct Rows<'a> {
 }
 
 impl<'a> Rows<'a> {
-    fn new(kv: &'a Arc<dyn Kv>, column: Column) -> Self {
-        Self::under(kv, column, &[])
-    }
-
     fn under(kv: &'a Arc<dyn Kv>, column: Column, prefix: &[u8]) -> Self {
         Self { kv, column, prefix: prefix.to_vec(), from: prefix.to_vec(), page: Vec::new().into_iter(), ended: false }
     }
