@@ -46,6 +46,9 @@ pub enum StoreError {
     /// State and executed header disagree.
     #[error("the state of height {height} has root {found}, its header says {expected}: the database is damaged")]
     Root { height: Height, found: B256, expected: B256 },
+    /// Transactions and receipts of a block that do not pair up.
+    #[error("block {height} has {txs} transactions and {receipts} receipts: the database is damaged")]
+    Uneven { height: Height, txs: usize, receipts: usize },
     /// A block that does not follow the newest one.
     #[error("block of height {found} was handed in for execution after height {tip}")]
     OutOfOrder { found: Height, tip: Height },

@@ -114,6 +114,11 @@ impl FullChain {
         self.recent.at(height)
     }
 
+    /// The oldest block whose state is kept.
+    pub fn oldest_state(&self) -> Height {
+        self.recent.oldest()
+    }
+
     /// Waiting transactions.
     pub fn pool(&self) -> &Mempool {
         &self.pool

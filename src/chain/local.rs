@@ -55,6 +55,15 @@ impl LocalChain {
         &self.chain
     }
 
+    /// Admits a transaction and lets others know of it.
+    pub async fn hand_in(&self, raw: Bytes) -> Result<B256, PoolError> {
+        let (chain, envelope) = (self.chain.clone(), raw.clone());
+        let tx = self.chain.node().pool.run(move || chain.admit(&envelope, true)).await?;
+        // A full outbox is fine: what still waits is announced again.
+        let _ = self.outbox.try_send(raw.0);
+        Ok(tx.hash)
+    }
+
     async fn blocking<T: Send + 'static>(
         &self,
         job: impl FnOnce(&FullChain) -> Result<T, ChainError> + Send + 'static,
@@ -115,18 +124,10 @@ impl ChainClient for LocalChain {
     }
 
     async fn submit(&self, raw: Bytes) -> Result<B256, ChainError> {
-        let envelope = raw.clone();
-        let admitted = self.blocking(move |chain| match chain.admit(&envelope, true) {
-            Ok(tx) => Ok((tx.hash, true)),
-            Err(PoolError::Known(hash)) => Ok((hash, false)),
+        match self.hand_in(raw).await {
+            Ok(hash) | Err(PoolError::Known(hash)) => Ok(hash),
             Err(e) => Err(ChainError::Refused { code: TX_REJECTED, message: e.to_string() }),
-        });
-        let (hash, fresh) = admitted.await?;
-        if fresh {
-            // A full outbox is fine: what still waits is announced again.
-            let _ = self.outbox.try_send(raw.0);
         }
-        Ok(hash)
     }
 
     async fn outcome(&self, tx: B256) -> Result<Option<TxOutcome>, ChainError> {

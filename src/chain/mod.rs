@@ -15,6 +15,7 @@ mod committees;
 mod duties;
 mod error;
 mod full;
+mod full_backend;
 #[cfg(test)]
 mod golden;
 mod head;
@@ -40,6 +41,7 @@ pub use checks::{BlockFault, Expected, FUTURE_MAX_MS, check_header};
 pub use committees::Seated;
 pub use error::StoreError;
 pub use full::{ChainSpec, FullChain};
+pub use full_backend::FullBackend;
 pub use head::Head;
 pub use local::LocalChain;
 pub use mempool::{Limits, Mempool, PoolError, TOPIC_TX};

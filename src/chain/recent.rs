@@ -49,6 +49,11 @@ impl RecentStates {
         self.states.lock().iter().rev().find(|(kept, _)| *kept == height).map(|(_, trie)| trie.clone())
     }
 
+    /// The oldest height whose state is kept.
+    pub fn oldest(&self) -> Height {
+        self.states.lock().front().map(|(height, _)| *height).expect("there is always at least one state")
+    }
+
     fn newest(&self) -> (Height, StateTrie) {
         self.states.lock().back().cloned().expect("there is always at least one state")
     }

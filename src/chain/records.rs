@@ -101,6 +101,19 @@ pub struct ExecutedBlock {
 }
 
 impl ExecutedBlock {
+    /// A header alone, of a chain whose headers say everything.
+    pub fn bare(header: Header) -> Self {
+        let time_ms = header.timestamp.saturating_mul(1_000);
+        Self {
+            hash: header.hash_slow(),
+            beacon: header.mix_hash,
+            header,
+            block: BlockId::default(),
+            time_ms,
+            skipped: Vec::new(),
+        }
+    }
+
     /// Its height.
     pub fn height(&self) -> Height {
         self.header.number

@@ -90,6 +90,18 @@ pub trait Backend: Send + Sync + 'static {
     fn chain_id(&self) -> ChainId;
     /// The node it runs on.
     fn node(&self) -> &Node;
+    /// Connected peers.
+    fn peers(&self) -> usize {
+        0
+    }
+    /// Whether peers may connect.
+    fn is_listening(&self) -> bool {
+        true
+    }
+    /// Accounts this node signs for: none, but on a developer's chain.
+    fn accounts(&self) -> Vec<Address> {
+        Vec::new()
+    }
     /// Newest executed block.
     fn latest(&self) -> Height;
     /// Newest block that the tag `safe` means.

@@ -1,135 +1,20 @@
-//! `eth_` methods on accounts, blocks, transactions and calls.
+//! `eth_` methods that run calls.
 
-use super::{
-    Answer, Api, blocks, broken,
-    objects::{self, Assembled, hex, to_json},
-    optional, reading, required,
-};
+use super::{Answer, Api, blocks, broken, objects::hex, optional, reading, required};
 use crate::{
     chain::calls::{CALL_GAS_MAX, CallFault},
-    client::ChainClient,
-    ledger::{executor::CallRequest, state::StateView},
+    ledger::executor::CallRequest,
     rpc::{ErrorObjectOwned, Params, RpcModule, error},
-    types::{Address, B256, U256},
 };
-use alloy_eips::{BlockId, BlockNumberOrTag};
+use alloy_eips::BlockId;
 use alloy_primitives::{Bytes, TxKind};
 use alloy_rpc_types_eth::TransactionRequest;
 use jsonrpsee::core::RegisterMethodError;
-use serde_json::{Value, json};
-use std::sync::Arc;
+use serde_json::Value;
 
 pub(super) fn register(module: &mut RpcModule<()>, api: &Api) -> Result<(), RegisterMethodError> {
-    reading(module, api, "eth_chainId", |api, _| Ok(hex(api.chain.spec().chain_id)))?;
-    reading(module, api, "eth_blockNumber", |api, _| Ok(hex(api.chain.head().height())))?;
-    reading(module, api, "eth_accounts", |_, _| Ok(Vec::<Address>::new()))?;
-    reading(module, api, "eth_getBalance", balance)?;
-    reading(module, api, "eth_getTransactionCount", transaction_count)?;
-    reading(module, api, "eth_getCode", code)?;
-    reading(module, api, "eth_getStorageAt", storage_at)?;
-    reading(module, api, "eth_getBlockByNumber", block_by_number)?;
-    reading(module, api, "eth_getBlockByHash", block_by_hash)?;
-    reading(module, api, "eth_getBlockReceipts", block_receipts)?;
-    reading(module, api, "eth_getBlockTransactionCountByNumber", count_by_number)?;
-    reading(module, api, "eth_getBlockTransactionCountByHash", count_by_hash)?;
-    reading(module, api, "eth_getTransactionByHash", transaction_by_hash)?;
-    reading(module, api, "eth_getTransactionReceipt", transaction_receipt)?;
     reading(module, api, "eth_call", call)?;
-    reading(module, api, "eth_estimateGas", estimate_gas)?;
-    syncing(module, api)?;
-    send_raw_transaction(module, api)
-}
-
-fn balance(api: &Api, params: Params<'_>) -> Answer<U256> {
-    let mut params = params.sequence();
-    let account: Address = required(&mut params, "address")?;
-    blocks::check_state(api, optional(&mut params, "block")?)?;
-    let info = api.chain.read(|view, _| view.account(&account)).map_err(broken)?;
-    Ok(info.map_or(U256::ZERO, |info| info.balance))
-}
-
-fn transaction_count(api: &Api, params: Params<'_>) -> Answer<String> {
-    let mut params = params.sequence();
-    let account: Address = required(&mut params, "address")?;
-    let block: Option<BlockId> = optional(&mut params, "block")?;
-    blocks::check_state(api, block)?;
-    let info = api.chain.read(|view, _| view.account(&account)).map_err(broken)?;
-    let next = info.map_or(0, |info| info.nonce);
-    Ok(hex(match block.is_some_and(|id| id.is_pending()) {
-        true => api.chain.pool().next_nonce(&account, next),
-        false => next,
-    }))
-}
-
-fn code(api: &Api, params: Params<'_>) -> Answer<Bytes> {
-    let mut params = params.sequence();
-    let account: Address = required(&mut params, "address")?;
-    blocks::check_state(api, optional(&mut params, "block")?)?;
-    let read = |view: &dyn StateView| match view.account(&account)? {
-        Some(info) => view.code(&info.code_hash),
-        None => Ok(Bytes::new()),
-    };
-    api.chain.read(|view, _| read(view)).map_err(broken)
-}
-
-fn storage_at(api: &Api, params: Params<'_>) -> Answer<B256> {
-    let mut params = params.sequence();
-    let account: Address = required(&mut params, "address")?;
-    let slot: U256 = required(&mut params, "slot")?;
-    blocks::check_state(api, optional(&mut params, "block")?)?;
-    api.chain.read(|view, _| view.slot(&account, &slot)).map(B256::from).map_err(broken)
-}
-
-fn block_by_number(api: &Api, params: Params<'_>) -> Answer<Value> {
-    let mut params = params.sequence();
-    let tag: BlockNumberOrTag = required(&mut params, "block")?;
-    let full = optional::<bool>(&mut params, "full transactions")?.unwrap_or(false);
-    block(api, BlockId::Number(tag))?.map_or(Ok(Value::Null), |block| block.block_json(full))
-}
-
-fn block_by_hash(api: &Api, params: Params<'_>) -> Answer<Value> {
-    let mut params = params.sequence();
-    let hash: B256 = required(&mut params, "hash")?;
-    let full = optional::<bool>(&mut params, "full transactions")?.unwrap_or(false);
-    block(api, BlockId::hash(hash))?.map_or(Ok(Value::Null), |block| block.block_json(full))
-}
-
-fn block_receipts(api: &Api, params: Params<'_>) -> Answer<Value> {
-    let id: BlockId = required(&mut params.sequence(), "block")?;
-    let Some(block) = block(api, id)? else { return Ok(Value::Null) };
-    let receipts: Vec<Value> = (0..block.txs.len()).map(|index| block.receipt_json(index)).collect::<Answer<_>>()?;
-    to_json(&receipts)
-}
-
-fn count_by_number(api: &Api, params: Params<'_>) -> Answer<Value> {
-    let tag: BlockNumberOrTag = required(&mut params.sequence(), "block")?;
-    Ok(block(api, BlockId::Number(tag))?.map_or(Value::Null, |block| json!(hex(block.txs.len()))))
-}
-
-fn count_by_hash(api: &Api, params: Params<'_>) -> Answer<Value> {
-    let hash: B256 = required(&mut params.sequence(), "hash")?;
-    Ok(block(api, BlockId::hash(hash))?.map_or(Value::Null, |block| json!(hex(block.txs.len()))))
-}
-
-fn block(api: &Api, id: BlockId) -> Answer<Option<Assembled>> {
-    match blocks::find(&api.chain, id)? {
-        Some(height) => Assembled::read(&api.chain, height),
-        None => Ok(None),
-    }
-}
-
-fn transaction_by_hash(api: &Api, params: Params<'_>) -> Answer<Value> {
-    let hash: B256 = required(&mut params.sequence(), "hash")?;
-    if let Some((block, index)) = objects::find(&api.chain, &hash)? {
-        return block.tx_json(index);
-    }
-    let waiting = api.chain.pool().get(&hash);
-    waiting.map_or(Ok(Value::Null), |tx| objects::pending_json(&tx))
-}
-
-fn transaction_receipt(api: &Api, params: Params<'_>) -> Answer<Value> {
-    let hash: B256 = required(&mut params.sequence(), "hash")?;
-    objects::find(&api.chain, &hash)?.map_or(Ok(Value::Null), |(block, index)| block.receipt_json(index))
+    reading(module, api, "eth_estimateGas", estimate_gas)
 }
 
 fn call(api: &Api, params: Params<'_>) -> Answer<Bytes> {
@@ -143,7 +28,7 @@ fn estimate_gas(api: &Api, params: Params<'_>) -> Answer<String> {
 fn call_request(api: &Api, params: Params<'_>) -> Answer<CallRequest> {
     let mut params = params.sequence();
     let request: TransactionRequest = required(&mut params, "transaction")?;
-    blocks::check_state(api, optional(&mut params, "block")?)?;
+    check_state(api, optional(&mut params, "block")?)?;
     for name in ["state overrides", "block overrides"] {
         if optional::<Value>(&mut params, name)?.is_some_and(|value| value.as_object().is_none_or(|o| !o.is_empty())) {
             return Err(error::invalid_params(format_args!("{name} are not supported")));
@@ -169,27 +54,22 @@ fn fault(fault: CallFault) -> ErrorObjectOwned {
     }
 }
 
-fn syncing(module: &mut RpcModule<()>, api: &Api) -> Result<(), RegisterMethodError> {
-    let client = api.client.clone();
-    let answer = move |client: Arc<super::LocalChain>| async move {
-        let status = client.status().await?;
-        Answer::Ok(match status.syncing {
-            true => {
-                json!({"startingBlock": "0x0", "currentBlock": hex(status.height), "highestBlock": hex(status.height)})
-            }
-            false => json!(false),
-        })
+/// Refuses a block whose state is not kept.
+fn check_state(api: &Api, id: Option<BlockId>) -> Answer<()> {
+    let Some(id) = id else { return Ok(()) };
+    let before = api.chain.head().height();
+    let height = match id {
+        BlockId::Hash(hash) => api.chain.blocks().find_block(&hash.block_hash).map_err(broken)?,
+        BlockId::Number(tag) => {
+            tag.as_number().filter(|number| *number <= before).or((!tag.is_number()).then_some(before))
+        }
     };
-    module.register_async_method("eth_syncing", move |_, _, _| answer(client.clone())).map(|_| ())
-}
-
-fn send_raw_transaction(module: &mut RpcModule<()>, api: &Api) -> Result<(), RegisterMethodError> {
-    let client = api.client.clone();
-    let answer = |client: Arc<super::LocalChain>, params: Params<'static>| async move {
-        let raw: Bytes = required(&mut params.sequence(), "transaction")?;
-        Answer::Ok(client.submit(raw).await?)
-    };
-    module
-        .register_async_method("eth_sendRawTransaction", move |params, _, _| answer(client.clone(), params))
-        .map(|_| ())
+    let Some(height) = height else { return Err(blocks::unknown(id)) };
+    let newest = before.min(api.chain.head().height());
+    match height >= newest {
+        true => Ok(()),
+        false => {
+            Err(error::server_error(format_args!("calls on block {height} are not supported, the newest is {newest}")))
+        }
+    }
 }

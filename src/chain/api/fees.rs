@@ -1,13 +1,13 @@
 //! `eth_` methods on prices.
 
-use super::{Answer, Api, blocks, broken, objects::hex, optional, reading, required};
+use super::{Answer, Eth, blocks, broken, objects::hex, optional, reading, required};
 use crate::{
-    chain::{full::FullChain, head::Head, local::check_kept},
-    ledger::executor::Receipt,
+    chain::records::ExecutedBlock,
+    ledger::executor::{BlockEnv, Receipt},
     rpc::{Params, RpcModule, error},
     types::Height,
 };
-use alloy_eips::BlockNumberOrTag;
+use alloy_eips::{BlockNumberOrTag, eip4844::DATA_GAS_PER_BLOB};
 use alloy_rpc_types_eth::FeeHistory;
 use jsonrpsee::core::RegisterMethodError;
 use serde_json::Value;
@@ -20,80 +20,92 @@ const PERCENTILES_MAX: usize = 100;
 const TIP_BLOCKS: u64 = 16;
 /// Tip suggested while blocks have room: one smallest unit, so that bidders are ahead of those who bid nothing.
 const TIP_FLOOR: u128 = 1;
+/// Price of blob gas nobody asks for (EIP-4844).
+const MIN_BLOB_PRICE: u128 = 1;
 /// Blocks fuller than this part of their gas limit make tips matter.
 const FULL_PERCENT: u64 = 90;
 
-pub(super) fn register(module: &mut RpcModule<()>, api: &Api) -> Result<(), RegisterMethodError> {
-    reading(module, api, "eth_gasPrice", |api, _| {
-        Ok(hex(u128::from(api.chain.head().next_base_fee) + suggested_tip(&api.chain)?))
+pub(super) fn register(module: &mut RpcModule<()>, eth: &Eth) -> Result<(), RegisterMethodError> {
+    reading(module, eth, "eth_gasPrice", |eth, _| {
+        Ok(hex(u128::from(next_env(eth, eth.latest())?.base_fee) + suggested_tip(eth)?))
     })?;
-    reading(module, api, "eth_maxPriorityFeePerGas", |api, _| Ok(hex(suggested_tip(&api.chain)?)))?;
-    reading(module, api, "eth_feeHistory", fee_history)
+    reading(module, eth, "eth_maxPriorityFeePerGas", |eth, _| Ok(hex(suggested_tip(eth)?)))?;
+    reading(module, eth, "eth_blobBaseFee", |eth, _| Ok(hex(blob_price(&next_env(eth, eth.latest())?))))?;
+    reading(module, eth, "eth_feeHistory", fee_history)
 }
 
 /// The median tip of the last full block, or the floor when none was full.
-fn suggested_tip(chain: &FullChain) -> Answer<u128> {
-    let newest = chain.head().height();
+fn suggested_tip(eth: &Eth) -> Answer<u128> {
+    let newest = eth.latest();
     for height in (newest.saturating_sub(TIP_BLOCKS) + 1..=newest).rev() {
-        let Some(block) = chain.blocks().executed(height).map_err(broken)? else { continue };
+        let Some(block) = eth.header(height).map_err(broken)? else { continue };
         if block.header.gas_used < block.header.gas_limit / 100 * FULL_PERCENT {
             continue;
         }
-        let receipts = chain.blocks().receipts(height).map_err(broken)?;
+        let receipts = eth.receipts(height).map_err(broken)?;
         return Ok(tips_at(&receipts, block.base_fee(), &[50.0])[0].max(TIP_FLOOR));
     }
     Ok(TIP_FLOOR)
 }
 
-fn fee_history(api: &Api, params: Params<'_>) -> Answer<FeeHistory> {
+fn fee_history(eth: &Eth, params: Params<'_>) -> Answer<FeeHistory> {
     let mut params = params.sequence();
     let count = count_of(&required(&mut params, "block count")?)?.min(HISTORY_MAX_BLOCKS);
     let newest: BlockNumberOrTag = required(&mut params, "newest block")?;
     let percentiles: Option<Vec<f64>> = optional(&mut params, "reward percentiles")?;
     check_percentiles(percentiles.as_deref().unwrap_or_default())?;
-    let head = api.chain.head();
-    let newest = blocks::height_of(&api.chain, newest);
-    if newest > head.height() {
-        return Err(error::invalid_params(format_args!("block {newest} is above the newest block {}", head.height())));
+    let head = eth.latest();
+    let newest = blocks::height_of(eth, newest);
+    if newest > head {
+        return Err(error::server_error(format_args!("request beyond head block: requested {newest}, head {head}")));
     }
     if count == 0 {
         return Ok(FeeHistory::default());
     }
-    check_kept(&api.chain, newest, newest)?;
-    let first = api.chain.blocks().first_height().map_err(broken)?;
-    // Genesis is always kept.
-    let first = if first == 1 { 0 } else { first };
-    history(&api.chain, (newest + 1).saturating_sub(count).max(first), newest, percentiles.as_deref(), &head)
+    blocks::check_kept(eth, newest, newest)?;
+    let oldest = (newest + 1).saturating_sub(count).max(eth.first_kept().map_err(broken)?);
+    history(eth, oldest, newest, percentiles.as_deref())
 }
 
-fn history(
-    chain: &FullChain,
-    oldest: Height,
-    newest: Height,
-    percentiles: Option<&[f64]>,
-    head: &Head,
-) -> Answer<FeeHistory> {
+fn history(eth: &Eth, oldest: Height, newest: Height, percentiles: Option<&[f64]>) -> Answer<FeeHistory> {
     let mut history = FeeHistory { oldest_block: oldest, ..FeeHistory::default() };
     let mut rewards = Vec::new();
     for height in oldest..=newest {
-        let block = chain.blocks().executed(height).map_err(broken)?;
-        let block = block.ok_or_else(|| broken(format_args!("executed header {height} is missing")))?;
+        let block = header(eth, height)?;
+        let env = eth.env_of(&block).map_err(broken)?;
         history.base_fee_per_gas.push(block.base_fee().into());
         history.gas_used_ratio.push(ratio(block.header.gas_used, block.header.gas_limit));
+        history.base_fee_per_blob_gas.push(blob_price(&env));
+        history.blob_gas_used_ratio.push(blob_ratio(&block, &env));
         if let Some(percentiles) = percentiles {
-            let receipts = chain.blocks().receipts(height).map_err(broken)?;
+            let receipts = eth.receipts(height).map_err(broken)?;
             rewards.push(tips_at(&receipts, block.base_fee(), percentiles));
         }
     }
-    let after = match newest == head.height() {
-        true => Some(head.next_base_fee),
-        false => chain.blocks().executed(newest + 1).map_err(broken)?.map(|block| block.base_fee()),
-    };
-    history.base_fee_per_gas.extend(after.map(u128::from));
-    history.base_fee_per_blob_gas = vec![0; history.base_fee_per_gas.len()];
-    history.blob_gas_used_ratio = vec![0.0; history.gas_used_ratio.len()];
+    let after = next_env(eth, newest)?;
+    history.base_fee_per_gas.push(after.base_fee.into());
+    history.base_fee_per_blob_gas.push(blob_price(&after));
     history.reward = percentiles.map(|_| rewards);
     Ok(history)
+}
+
+fn header(eth: &Eth, height: Height) -> Answer<ExecutedBlock> {
+    let block = eth.header(height).map_err(broken)?;
+    block.ok_or_else(|| broken(format_args!("executed header {height} is missing")))
+}
+
+/// Surroundings of the block after `height`.
+fn next_env(eth: &Eth, height: Height) -> Answer<BlockEnv> {
+    Ok(eth.env_after(&header(eth, height)?))
+}
+
+fn blob_price(env: &BlockEnv) -> u128 {
+    env.rules.blobs.map_or(MIN_BLOB_PRICE, |blobs| blobs.price())
+}
+
+fn blob_ratio(block: &ExecutedBlock, env: &BlockEnv) -> f64 {
+    let most = env.rules.blobs.map_or(0, |blobs| blobs.max.saturating_mul(DATA_GAS_PER_BLOB));
+    ratio(block.header.blob_gas_used.unwrap_or_default(), most)
 }
 
 /// Tips at percentiles of the gas they were paid for; zeroes for an empty block.

@@ -2,9 +2,12 @@
 //!
 //! Nobody has to believe these answers, so they carry everything that proves them, in the encodings of `consensus` and `ledger`.
 
-use super::{Answer, Api, broken, objects::Assembled, optional, reading, required};
+use super::{Answer, Api, backend::ChainBlock, broken, optional, reading, required};
 use crate::{
-    chain::calls::{CALL_GAS_MAX, CallFault},
+    chain::{
+        calls::{CALL_GAS_MAX, CallFault},
+        full_backend::chain_block,
+    },
     client::light::{CallQuestion, ContentsPart, ERA_CHANGES_MAX, EXECUTED_HEADERS_MAX, PART_MAX_BYTES},
     codec,
     consensus::{Calendar, EraChange, SignedHeader},
@@ -107,8 +110,9 @@ fn prove_receipts(api: &Api, params: Params<'_>) -> Answer<ContentsPart> {
     let mut params = params.sequence();
     let height: Height = required(&mut params, "height")?;
     let offset: usize = optional(&mut params, "offset")?.unwrap_or(0);
-    let assembled = Assembled::read(&api.chain, height)?;
-    let Assembled { txs, receipts, .. } = assembled.ok_or_else(|| error::not_found(format_args!("block {height}")))?;
+    let block = chain_block(&api.chain, height).map_err(broken)?;
+    let ChainBlock { txs, receipts, .. } = block.ok_or_else(|| error::not_found(format_args!("block {height}")))?;
+    let txs = txs.into_iter().map(|raw| raw.to_vec()).collect();
     let encoded = codec::encode(&BlockContents::new(txs, &receipts));
     let end = encoded.len().min(offset.saturating_add(PART_MAX_BYTES));
     match encoded.get(offset..end) {

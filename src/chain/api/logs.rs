@@ -1,9 +1,8 @@
 //! `eth_getLogs`.
 
-use super::{Answer, Api, blocks, broken, objects::placed_logs, reading, required};
+use super::{Answer, Eth, blocks, broken, objects::placed_logs, reading, required};
 use crate::{
-    chain::{full::FullChain, local::check_kept},
-    rpc::{Params, RpcModule, error},
+    rpc::{RpcModule, error},
     types::Height,
 };
 use alloy_eips::BlockNumberOrTag;
@@ -18,17 +17,21 @@ pub const LOGS_MAX: usize = 10_000;
 /// Addresses, and topics of one position, a filter may name.
 const FILTER_MAX_VALUES: usize = 1_000;
 
-pub(super) fn register(module: &mut RpcModule<()>, api: &Api) -> Result<(), RegisterMethodError> {
-    reading(module, api, "eth_getLogs", |api, params| get_logs(api, &params))
+pub(super) fn register(module: &mut RpcModule<()>, eth: &Eth) -> Result<(), RegisterMethodError> {
+    reading(module, eth, "eth_getLogs", |eth, params| get_logs(eth, required(&mut params.sequence(), "filter")?))
 }
 
-fn get_logs(api: &Api, params: &Params<'_>) -> Answer<Vec<Log>> {
-    let filter: Filter = required(&mut params.sequence(), "filter")?;
+/// All logs a filter asks for.
+pub fn get_logs(eth: &Eth, filter: Filter) -> Answer<Vec<Log>> {
     check(&filter)?;
-    let Some(range) = range_of(&api.chain, &filter)? else { return Ok(Vec::new()) };
+    logs_in(eth, &filter, range_of(eth, &filter)?)
+}
+
+/// Logs of blocks that pass a filter.
+pub fn logs_in(eth: &Eth, filter: &Filter, range: RangeInclusive<Height>) -> Answer<Vec<Log>> {
     let mut found = Vec::new();
     for height in range {
-        matching(&api.chain, &filter, height, &mut found)?;
+        matching(eth, filter, height, &mut found)?;
         if found.len() > LOGS_MAX {
             return Err(error::limit_exceeded(format_args!(
                 "query returns over {LOGS_MAX} logs up to block {height}: ask for fewer blocks"
@@ -50,44 +53,45 @@ pub fn check(filter: &Filter) -> Answer<()> {
 }
 
 /// Adds a block's matching logs; blocks whose bloom says no are not read.
-pub fn matching(chain: &FullChain, filter: &Filter, height: Height, found: &mut Vec<Log>) -> Answer<()> {
-    let Some(block) = chain.blocks().executed(height).map_err(broken)? else { return Ok(()) };
+pub fn matching(eth: &Eth, filter: &Filter, height: Height, found: &mut Vec<Log>) -> Answer<()> {
+    let Some(block) = eth.header(height).map_err(broken)? else { return Ok(()) };
     if block.header.logs_bloom.is_zero() || !filter.matches_bloom(block.header.logs_bloom) {
         return Ok(());
     }
-    let receipts = chain.blocks().receipts(height).map_err(broken)?;
+    let receipts = eth.receipts(height).map_err(broken)?;
     let wanted =
         |log: &alloy_primitives::Log| filter.matches_address(log.address) && filter.matches_topics(log.topics());
     found.extend(placed_logs(&block, &receipts, wanted));
     Ok(())
 }
 
-fn range_of(chain: &FullChain, filter: &Filter) -> Answer<Option<RangeInclusive<Height>>> {
-    let newest = chain.head().height();
+fn range_of(eth: &Eth, filter: &Filter) -> Answer<RangeInclusive<Height>> {
+    let newest = eth.latest();
     let (from, to) = match filter.block_option {
         FilterBlockOption::AtBlockHash(hash) => {
-            let height = chain.blocks().find_block(&hash).map_err(broken)?;
-            let height = height.ok_or_else(|| error::not_found(format_args!("block {hash}")))?;
+            let height = eth.find_block(&hash).map_err(broken)?;
+            let height = height.ok_or_else(|| error::server_error(format_args!("unknown block {hash}")))?;
             (height, height)
         }
         FilterBlockOption::Range { from_block, to_block } => {
             let latest = BlockNumberOrTag::Latest;
-            let height = |tag: Option<BlockNumberOrTag>| blocks::height_of(chain, tag.unwrap_or(latest));
+            let height = |tag: Option<BlockNumberOrTag>| blocks::height_of(eth, tag.unwrap_or(latest));
             (height(from_block), height(to_block))
         }
     };
     if from > to {
-        return Err(error::invalid_params(format_args!("blocks {from} to {to} are no range")));
+        return Err(error::invalid_params(format_args!("invalid block range params: {from} to {to}")));
     }
-    let to = to.min(newest);
-    if from > to {
-        return Ok(None);
+    if to > newest {
+        return Err(error::invalid_params(format_args!(
+            "block range extends beyond current head block: {from} to {to}, the head is {newest}"
+        )));
     }
     if to - from >= LOGS_MAX_BLOCKS {
         return Err(error::limit_exceeded(format_args!(
             "blocks {from} to {to} are over the limit of {LOGS_MAX_BLOCKS} blocks"
         )));
     }
-    check_kept(chain, from, to)?;
-    Ok(Some(from..=to))
+    blocks::check_kept(eth, from.max(1), to)?;
+    Ok(from..=to)
 }

@@ -1,32 +1,42 @@
-//! The JSON-RPC methods of a full node: `eth_`, `net_`, `web3_` and `cess_`.
+//! The JSON-RPC methods of a node: Ethereum's over any chain behind [`backend::Backend`], `cess_` over a full node's.
 //!
 //! Owns names, parameters and shapes. Must not know the server or the transport. Invariants: an answer is computed from one
 //! block's state; ranges and counts are bounded; every refusal has a standard code and names what was asked.
 
+mod account;
 pub mod backend;
+mod block;
 mod blocks;
 mod cess;
 mod eth;
 mod fees;
+mod filters;
 mod light;
 mod logs;
 mod net;
 mod objects;
+mod params;
 mod subscribe;
 #[cfg(test)]
 mod tests;
+mod transaction;
 
-use super::{full::FullChain, local::LocalChain};
+use super::{full::FullChain, full_backend::FullBackend, local::LocalChain};
 use crate::{
     client::ChainClient,
     network::Network,
     rpc::{ErrorObjectOwned, Params, RpcModule, error},
 };
+use backend::Backend;
 use jsonrpsee::core::RegisterMethodError;
-use serde::{Serialize, de::DeserializeOwned};
+use params::{optional, required};
+use serde::Serialize;
 use std::sync::Arc;
 
-/// What the methods answer from.
+/// The chain the Ethereum methods answer from.
+pub type Eth = Arc<dyn Backend>;
+
+/// What the methods of a full node answer from.
 #[derive(Clone)]
 pub struct Api {
     /// The chain's stores.
@@ -37,46 +47,42 @@ pub struct Api {
     pub net: Arc<dyn Network>,
 }
 
-/// All methods.
+/// All methods of a full node.
 pub fn module(api: Api) -> Result<RpcModule<()>, RegisterMethodError> {
-    let mut module = RpcModule::new(());
+    let backend = FullBackend::new(api.chain.clone(), api.client.clone(), api.net.clone());
+    let mut module = ethereum(&(Arc::new(backend) as Eth))?;
     crate::client::register(&mut module, api.client.clone() as Arc<dyn ChainClient>)?;
     eth::register(&mut module, &api)?;
-    fees::register(&mut module, &api)?;
-    logs::register(&mut module, &api)?;
-    subscribe::register(&mut module, &api)?;
-    net::register(&mut module, &api)?;
     cess::register(&mut module, &api)?;
     light::register(&mut module, &api)?;
+    Ok(module)
+}
+
+/// Ethereum's methods over one chain.
+pub fn ethereum(eth: &Eth) -> Result<RpcModule<()>, RegisterMethodError> {
+    let mut module = RpcModule::new(());
+    account::register(&mut module, eth)?;
+    block::register(&mut module, eth)?;
+    transaction::register(&mut module, eth)?;
+    fees::register(&mut module, eth)?;
+    logs::register(&mut module, eth)?;
+    filters::register(&mut module, eth)?;
+    subscribe::register(&mut module, eth)?;
+    net::register(&mut module, eth)?;
     Ok(module)
 }
 
 type Answer<T> = Result<T, ErrorObjectOwned>;
 
 /// Registers a method that reads the database or computes: it runs on a blocking thread.
-fn reading<T: Serialize + Clone + Send + 'static>(
+fn reading<C: Clone + Send + Sync + 'static, T: Serialize + Clone + Send + 'static>(
     module: &mut RpcModule<()>,
-    api: &Api,
+    context: &C,
     name: &'static str,
-    answer: fn(&Api, Params<'_>) -> Answer<T>,
+    answer: fn(&C, Params<'_>) -> Answer<T>,
 ) -> Result<(), RegisterMethodError> {
-    let api = api.clone();
-    module.register_blocking_method(name, move |params, _, _| answer(&api, params)).map(|_| ())
-}
-
-/// A parameter that must be there.
-fn required<T: DeserializeOwned>(params: &mut jsonrpsee::types::ParamsSequence<'_>, name: &str) -> Answer<T> {
-    params.next().map_err(|e| error::invalid_params(format_args!("parameter `{name}`: {}", reason(&e))))
-}
-
-/// A parameter that may be missing or null.
-fn optional<T: DeserializeOwned>(params: &mut jsonrpsee::types::ParamsSequence<'_>, name: &str) -> Answer<Option<T>> {
-    params.optional_next().map_err(|e| error::invalid_params(format_args!("parameter `{name}`: {}", reason(&e))))
-}
-
-/// The parser's own words, which it keeps in the data.
-fn reason(e: &ErrorObjectOwned) -> String {
-    e.data().map_or_else(|| e.message().to_owned(), |data| data.get().trim_matches('"').to_owned())
+    let context = context.clone();
+    module.register_blocking_method(name, move |params, _, _| answer(&context, params)).map(|_| ())
 }
 
 /// A failure of the node itself.

@@ -2,17 +2,13 @@
 //!
 //! Native transactions appear as type `0x6c` with a zero signature: tools that do not know the type still show them.
 
-use super::{Answer, broken};
+use super::{Answer, Eth, backend::ChainBlock, broken};
 use crate::{
-    chain::{full::FullChain, records::ExecutedBlock},
-    ledger::{
-        executor::Receipt,
-        native::NATIVE_TX_TYPE,
-        tx::{VerifiedTx, decode_and_recover},
-    },
-    types::{Address, B256, Height, U256},
+    chain::records::ExecutedBlock,
+    ledger::{executor::Receipt, header::ExecutedHeader, native::NATIVE_TX_TYPE, tx::VerifiedTx},
+    types::{Address, U256},
 };
-use alloy_consensus::{ReceiptEnvelope, ReceiptWithBloom, TxEnvelope, transaction::Recovered};
+use alloy_consensus::{ReceiptEnvelope, ReceiptWithBloom, Transaction as _, TxEnvelope, transaction::Recovered};
 use alloy_eips::eip2718::Decodable2718;
 use alloy_primitives::Bloom;
 use alloy_rlp::Encodable;
@@ -21,65 +17,47 @@ use alloy_rpc_types_eth::{
 };
 use serde_json::{Value, json};
 
-/// An executed block with its transactions and receipts, in step.
-pub struct Assembled {
-    /// The chain's id.
-    chain_id: u64,
-    /// The executed block.
-    pub block: ExecutedBlock,
-    /// Raw envelopes of its executed transactions.
-    pub txs: Vec<Vec<u8>>,
-    /// Their receipts.
-    pub receipts: Vec<Receipt>,
+/// A block of a chain, ready to be shown.
+pub struct Assembled<'a> {
+    /// The chain it is of.
+    pub eth: &'a Eth,
+    /// The block.
+    pub block: &'a ChainBlock,
 }
 
-impl Assembled {
-    /// Reads a block; `None` if the height is not executed.
-    pub fn read(chain: &FullChain, height: Height) -> Answer<Option<Self>> {
-        let chain_id = chain.spec().chain_id;
-        let Some(block) = chain.blocks().executed(height).map_err(broken)? else { return Ok(None) };
-        let receipts = chain.blocks().receipts(height).map_err(broken)?;
-        let body = match chain.blocks().block(height).map_err(broken)? {
-            Some(block) => block.txs,
-            None if height == 0 => Vec::new(),
-            // The state of this block was taken over, without its transactions.
-            None => return Ok(None),
-        };
-        let skipped = |index: u32| block.skipped.iter().any(|skip| skip.index == index);
-        let txs: Vec<_> = (0u32..).zip(body).filter(|(index, _)| !skipped(*index)).map(|(_, raw)| raw).collect();
-        if txs.len() != receipts.len() {
-            let (txs, receipts) = (txs.len(), receipts.len());
-            return Err(broken(format_args!("block {height} has {txs} transactions and {receipts} receipts")));
-        }
-        Ok(Some(Self { chain_id, block, txs, receipts }))
-    }
-
+impl Assembled<'_> {
     /// The block as `eth_getBlockBy…` gives it.
     pub fn block_json(&self, full: bool) -> Answer<Value> {
+        let ChainBlock { txs, receipts, ommers, withdrawals, .. } = self.block;
         let transactions = match full {
-            true => BlockTransactions::Full((0..self.txs.len()).map(|i| self.tx_json(i)).collect::<Answer<_>>()?),
-            false => BlockTransactions::Hashes(self.receipts.iter().map(|receipt| receipt.tx).collect()),
+            true => BlockTransactions::Full((0..txs.len()).map(|i| self.tx_json(i)).collect::<Answer<_>>()?),
+            false => BlockTransactions::Hashes(receipts.iter().map(|receipt| receipt.tx).collect()),
         };
-        let withdrawals = self.block.header.withdrawals_root.map(|_| Withdrawals::default());
-        let block: Block<Value> = Block { header: self.header(), uncles: Vec::new(), transactions, withdrawals };
-        let mut block = to_json(&block)?;
-        block["totalDifficulty"] = json!("0x0");
-        Ok(block)
+        let uncles = ommers.iter().map(ExecutedHeader::hash_slow).collect();
+        let withdrawals = withdrawals.clone().map(Withdrawals::new);
+        let block: Block<Value> = Block { header: self.header(), uncles, transactions, withdrawals };
+        to_json(&block)
+    }
+
+    /// The block's header as `eth_getHeaderBy…` gives it.
+    pub fn header_json(&self) -> Answer<Value> {
+        to_json(&header_object(&self.block.block))
     }
 
     /// A transaction by index as `eth_getTransactionByHash` gives it.
     pub fn tx_json(&self, index: usize) -> Answer<Value> {
-        let (raw, receipt, header) = (&self.txs[index], &self.receipts[index], &self.block.header);
+        let ChainBlock { block, txs, receipts, .. } = self.block;
+        let (raw, receipt, header) = (&txs[index], &receipts[index], &block.header);
         let info = TransactionInfo {
             hash: Some(receipt.tx),
             index: Some(wide(index)),
-            block_hash: Some(self.block.hash),
+            block_hash: Some(block.hash),
             block_number: Some(header.number),
             base_fee: header.base_fee_per_gas,
             block_timestamp: Some(header.timestamp),
         };
         if receipt.tx_type == NATIVE_TX_TYPE {
-            let tx = decode_and_recover(raw, self.chain_id).map_err(broken)?;
+            let tx = self.eth.decode(raw).map_err(broken)?;
             return Ok(native_json(&tx, Some((&info, receipt.gas_price))));
         }
         ethereum_json(raw, receipt.from, info)
@@ -87,54 +65,109 @@ impl Assembled {
 
     /// A receipt by index as `eth_getTransactionReceipt` gives it.
     pub fn receipt_json(&self, index: usize) -> Answer<Value> {
-        let receipt = &self.receipts[index];
-        let logs = self.logs(index);
+        let (receipt, block) = (&self.block.receipts[index], &self.block.block);
         let with_bloom = ReceiptWithBloom {
             logs_bloom: receipt.logs.iter().collect::<Bloom>(),
             receipt: alloy_consensus::Receipt {
                 status: receipt.success.into(),
                 cumulative_gas_used: receipt.cumulative_gas_used,
-                logs,
+                logs: self.logs(index),
             },
         };
+        let (blob_gas_used, blob_gas_price) = self.blobs(index)?.unzip();
         let object = TransactionReceipt {
             inner: ReceiptEnvelope::Eip1559(with_bloom),
             transaction_hash: receipt.tx,
             transaction_index: Some(wide(index)),
-            block_hash: Some(self.block.hash),
-            block_number: Some(self.block.height()),
+            block_hash: Some(block.hash),
+            block_number: Some(block.height()),
             gas_used: receipt.gas_used,
             effective_gas_price: receipt.gas_price,
-            blob_gas_used: None,
-            blob_gas_price: None,
+            blob_gas_used,
+            blob_gas_price,
             from: receipt.from,
             to: receipt.to,
             contract_address: receipt.contract,
         };
         let mut object = to_json(&object)?;
         object["type"] = json!(format!("{:#x}", receipt.tx_type));
-        if !receipt.output.is_empty() {
-            object["revertReason"] = json!(receipt.output);
-        }
         Ok(object)
+    }
+
+    /// Blob gas a transaction used and its price, if it carried blobs.
+    fn blobs(&self, index: usize) -> Answer<Option<(u64, u128)>> {
+        const BLOB_TX_TYPE: u8 = 3;
+        let ChainBlock { block, txs, receipts, .. } = self.block;
+        if receipts[index].tx_type != BLOB_TX_TYPE {
+            return Ok(None);
+        }
+        let envelope = TxEnvelope::decode_2718_exact(&txs[index]).map_err(broken)?;
+        let env = self.eth.env_of(block).map_err(broken)?;
+        let price = env.rules.blobs.map_or(0, |blobs| blobs.price());
+        Ok(envelope.blob_gas_used().map(|gas| (gas, price)))
     }
 
     /// Logs of a transaction by index, placed in the chain.
     fn logs(&self, index: usize) -> Vec<Log> {
-        let before: usize = self.receipts[..index].iter().map(|receipt| receipt.logs.len()).sum();
-        let place = |(log_index, log)| placed_log(&self.block, &self.receipts[index], wide(index), log_index, log);
-        (wide(before)..).zip(&self.receipts[index].logs).map(place).collect()
+        let ChainBlock { block, receipts, .. } = self.block;
+        let before: usize = receipts[..index].iter().map(|receipt| receipt.logs.len()).sum();
+        let place = |(log_index, log)| placed_log(block, &receipts[index], wide(index), log_index, log);
+        (wide(before)..).zip(&receipts[index].logs).map(place).collect()
     }
 
     fn header(&self) -> Header {
-        let body: usize = self.txs.iter().map(Vec::len).sum();
-        header_object(&self.block).with_size(Some(U256::from(self.block.header.length() + body)))
+        header_object(&self.block.block).with_size(Some(U256::from(block_rlp(self.block).len())))
     }
+}
+
+/// A block as Ethereum encodes it.
+pub fn block_rlp(block: &ChainBlock) -> Vec<u8> {
+    let mut txs = Vec::new();
+    for raw in &block.txs {
+        match raw.first() {
+            // A legacy transaction is a list of its own.
+            Some(0xc0..) => txs.extend_from_slice(raw),
+            _ => raw.encode(&mut txs),
+        }
+    }
+    let mut body = Vec::new();
+    block.block.header.encode(&mut body);
+    alloy_rlp::Header { list: true, payload_length: txs.len() }.encode(&mut body);
+    body.extend(txs);
+    block.ommers.encode(&mut body);
+    if let Some(withdrawals) = &block.withdrawals {
+        withdrawals.encode(&mut body);
+    }
+    let mut rlp = Vec::new();
+    alloy_rlp::Header { list: true, payload_length: body.len() }.encode(&mut rlp);
+    rlp.extend(body);
+    rlp
 }
 
 /// A header as blocks and `newHeads` carry it.
 pub fn header_object(block: &ExecutedBlock) -> Header {
     Header { hash: block.hash, inner: block.header.clone(), total_difficulty: None, size: None }
+}
+
+/// An ommer: a block of which only the header is known.
+pub fn ommer_json(header: &ExecutedHeader) -> Answer<Value> {
+    let bare = ChainBlock {
+        block: ExecutedBlock::bare(header.clone()),
+        txs: Vec::new(),
+        receipts: Vec::new(),
+        ommers: Vec::new(),
+        withdrawals: None,
+    };
+    let size = block_rlp(&bare).len();
+    let header = Header {
+        hash: header.hash_slow(),
+        inner: header.clone(),
+        total_difficulty: None,
+        size: Some(U256::from(size)),
+    };
+    let mut object = to_json(&header)?;
+    object["uncles"] = json!([]);
+    Ok(object)
 }
 
 /// Logs of a block that pass `wanted`, placed in the chain.
@@ -213,12 +246,4 @@ pub fn to_json(object: &impl serde::Serialize) -> Answer<Value> {
 
 fn wide(n: usize) -> u64 {
     u64::try_from(n).expect("a usize fits 64 bits")
-}
-
-/// Where a transaction is, as an object's coordinates.
-pub fn find(chain: &FullChain, hash: &B256) -> Answer<Option<(Assembled, usize)>> {
-    let Some(place) = chain.blocks().find_tx(hash).map_err(broken)? else { return Ok(None) };
-    let assembled = Assembled::read(chain, place.height)?;
-    let index = usize::try_from(place.index).expect("32 bits fit a usize");
-    Ok(assembled.filter(|block| index < block.txs.len()).map(|block| (block, index)))
 }

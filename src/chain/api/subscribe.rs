@@ -1,16 +1,19 @@
-//! `eth_subscribe`: new heads and logs.
+//! `eth_subscribe`: new heads, logs and pending transactions.
 
-use super::{Answer, Api, broken, logs, objects, optional, required};
+use super::{Answer, Eth, broken, logs, objects, optional, required};
 use crate::{
+    ledger::tx::VerifiedTx,
     rpc::{ErrorObjectOwned, Params, RpcModule, error},
     types::Height,
 };
 use alloy_rpc_types_eth::{Filter, pubsub::SubscriptionKind};
+use futures::{StreamExt, stream::BoxStream};
 use jsonrpsee::{
     PendingSubscriptionSink, SubscriptionSink,
     core::{JsonRawValue, RegisterMethodError},
 };
 use std::sync::Arc;
+use tokio::sync::broadcast;
 
 /// Blocks a subscriber may fall behind before its subscription ends.
 const BEHIND_MAX_BLOCKS: u64 = 256;
@@ -19,26 +22,33 @@ const BEHIND_MAX_BLOCKS: u64 = 256;
 enum Wanted {
     Heads,
     Logs(Arc<Filter>),
+    /// Hashes, or whole transactions.
+    Pending {
+        full: bool,
+    },
 }
 
-pub(super) fn register(module: &mut RpcModule<()>, api: &Api) -> Result<(), RegisterMethodError> {
-    let api = api.clone();
+pub(super) fn register(module: &mut RpcModule<()>, eth: &Eth) -> Result<(), RegisterMethodError> {
+    let eth = eth.clone();
     module
         .register_subscription("eth_subscribe", "eth_subscription", "eth_unsubscribe", move |params, pending, _, _| {
-            serve(api.clone(), params, pending)
+            serve(eth.clone(), params, pending)
         })
         .map(|_| ())
 }
 
-async fn serve(api: Api, params: Params<'static>, pending: PendingSubscriptionSink) {
+async fn serve(eth: Eth, params: Params<'static>, pending: PendingSubscriptionSink) {
     let wanted = match wanted(&params) {
         Ok(wanted) => wanted,
         Err(refusal) => return pending.reject(refusal).await,
     };
     // From the head at acceptance on; an error means that the connection is gone.
-    let from = api.chain.head().height() + 1;
-    if let Ok(sink) = pending.accept().await {
-        follow(api, wanted, sink, from).await;
+    let (from, heights) = (eth.latest() + 1, eth.heights());
+    let admitted = eth.pool().admitted();
+    let Ok(sink) = pending.accept().await else { return };
+    match wanted {
+        Wanted::Pending { full } => announce(admitted, full, sink).await,
+        wanted => follow(eth, wanted, sink, from, heights).await,
     }
 }
 
@@ -51,31 +61,38 @@ fn wanted(params: &Params<'_>) -> Result<Wanted, ErrorObjectOwned> {
             logs::check(&filter)?;
             Ok(Wanted::Logs(Arc::new(filter)))
         }
+        SubscriptionKind::NewPendingTransactions => {
+            Ok(Wanted::Pending { full: optional(&mut params, "full transactions")?.unwrap_or(false) })
+        }
         other => Err(error::invalid_params(format_args!("subscription `{other}` is not supported"))),
     }
 }
 
-async fn follow(api: Api, wanted: Wanted, sink: SubscriptionSink, mut next: Height) {
-    let mut heads = api.chain.watch();
+async fn follow(
+    eth: Eth,
+    wanted: Wanted,
+    sink: SubscriptionSink,
+    mut next: Height,
+    mut heights: BoxStream<'static, Height>,
+) {
     loop {
-        let newest = tokio::select! {
-            () = sink.closed() => return,
-            head = heads.wait_for(|head| head.height() >= next) => match head {
-                Ok(head) => head.height(),
-                Err(_) => return,
-            },
-        };
+        let newest = eth.latest();
+        if newest < next {
+            tokio::select! {
+                () = sink.closed() => return,
+                height = heights.next() => match height {
+                    Some(_) => continue,
+                    None => return,
+                },
+            }
+        }
         if newest - next > BEHIND_MAX_BLOCKS {
             tracing::debug!(blocks = newest - next, "a subscriber fell too far behind");
             return;
         }
-        let (reader, range, kind) = (api.clone(), next..=newest, wanted.clone());
-        let messages = api
-            .chain
-            .node()
-            .pool
-            .run(move || range.map(|height| messages(&reader, &kind, height)).collect::<Answer<Vec<_>>>());
-        let Ok(messages) = messages.await else { return };
+        let (reader, range, kind) = (eth.clone(), next..=newest, wanted.clone());
+        let job = move || range.map(|height| messages(&reader, &kind, height)).collect::<Answer<Vec<_>>>();
+        let Ok(messages) = eth.node().pool.run(job).await else { return };
         for message in messages.into_iter().flatten() {
             if sink.send(message).await.is_err() {
                 return;
@@ -85,17 +102,39 @@ async fn follow(api: Api, wanted: Wanted, sink: SubscriptionSink, mut next: Heig
     }
 }
 
-fn messages(api: &Api, wanted: &Wanted, height: Height) -> Answer<Vec<Box<JsonRawValue>>> {
+/// Tells of transactions as the pool takes them in. A subscriber that is too slow misses some, as everywhere.
+async fn announce(mut admitted: broadcast::Receiver<Arc<VerifiedTx>>, full: bool, sink: SubscriptionSink) {
+    loop {
+        let tx = tokio::select! {
+            () = sink.closed() => return,
+            tx = admitted.recv() => tx,
+        };
+        let message = match tx {
+            Ok(tx) if full => objects::pending_json(&tx).and_then(|object| raw(&object)),
+            Ok(tx) => raw(&tx.hash),
+            Err(broadcast::error::RecvError::Lagged(_)) => continue,
+            Err(broadcast::error::RecvError::Closed) => return,
+        };
+        let Ok(message) = message else { return };
+        if sink.send(message).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn messages(eth: &Eth, wanted: &Wanted, height: Height) -> Answer<Vec<Box<JsonRawValue>>> {
     match wanted {
         Wanted::Heads => {
-            let block = api.chain.blocks().executed(height).map_err(broken)?;
+            let block = eth.header(height).map_err(broken)?;
             block.iter().map(|block| raw(&objects::header_object(block))).collect()
         }
         Wanted::Logs(filter) => {
             let mut found = Vec::new();
-            logs::matching(&api.chain, filter, height, &mut found)?;
+            logs::matching(eth, filter, height, &mut found)?;
             found.iter().map(raw).collect()
         }
+        // These do not follow blocks.
+        Wanted::Pending { .. } => Ok(Vec::new()),
     }
 }
 

@@ -161,25 +161,128 @@ async fn blocks_in_both_forms_by_number_hash_and_tag() {
 }
 
 #[tokio::test]
-async fn state_is_read_at_the_newest_block_only() {
+async fn state_is_read_at_any_block_that_is_kept() {
     let served = Served::new();
-    served.fixture.seal();
-    let (account, hash) = (ethereum_key().address(), served.fixture.seal().executed.hash);
-    for block in [
-        json!("latest"),
-        json!("0x2"),
-        json!({"blockNumber": "0x2"}),
-        json!({"blockHash": hash, "requireCanonical": true}),
+    served.submit(&served.fixture.ethereum(0, TxKind::Call(SINK), 9, vec![])).await;
+    let old = served.fixture.seal().executed.hash;
+    served.submit(&served.fixture.ethereum(1, TxKind::Call(SINK), 1, vec![])).await;
+    let new = served.fixture.seal().executed.hash;
+    for (block, balance, nonce) in [
+        (json!("earliest"), "0x0", "0x0"),
+        (json!("0x1"), "0x9", "0x1"),
+        (json!(old), "0x9", "0x1"),
+        (json!({"blockHash": old, "requireCanonical": true}), "0x9", "0x1"),
+        (json!({"blockNumber": "0x2"}), "0xa", "0x2"),
+        (json!({"blockHash": new}), "0xa", "0x2"),
+        (json!("latest"), "0xa", "0x2"),
     ] {
-        assert_eq!(served.get("eth_getBalance", json!([account, block])).await, "0x3635c9adc5dea00000");
+        assert_eq!(served.get("eth_getBalance", json!([SINK, block])).await, balance, "{block}");
+        let account = ethereum_key().address();
+        assert_eq!(served.get("eth_getTransactionCount", json!([account, block])).await, nonce, "{block}");
     }
-    let (code, message) = served.refusal("eth_getBalance", json!([account, "0x1"])).await;
-    assert_eq!((code, message.as_str()), (-32000, "state of block 1 is not kept, only that of the newest block 2 is"));
-    assert_eq!(served.refusal("eth_getBalance", json!([account, "0x9"])).await.0, -32001);
-    assert_eq!(served.refusal("eth_getBalance", json!([account, "lately"])).await.0, -32602);
+    assert_eq!(served.get("eth_getBalance", json!([SINK])).await, "0xa");
+    let (code, message) = served.refusal("eth_getBalance", json!([SINK, "0x9"])).await;
+    assert!(code == -32000 && message.starts_with("header not found") && message.contains("0x9"), "{code} {message}");
+    assert_eq!(served.refusal("eth_getBalance", json!([SINK, "lately"])).await.0, -32602);
     assert_eq!(served.refusal("eth_getBalance", json!([])).await.0, -32602);
     assert_eq!(served.refusal("eth_getBalance", json!(["0x12"])).await.0, -32602);
     assert_eq!(served.refusal("eth_notThere", json!([])).await.0, -32601);
+}
+
+#[tokio::test]
+async fn states_that_are_no_longer_kept_are_named() {
+    let served = Served::new();
+    for _ in 0..70 {
+        served.fixture.seal();
+    }
+    let (code, message) = served.refusal("eth_getBalance", json!([SINK, "0x1"])).await;
+    assert_eq!(code, 4444);
+    assert_eq!(message, "state of block 1 is not kept, the oldest one kept is that of block 7");
+    assert_eq!(served.get("eth_getBalance", json!([SINK, "0x7"])).await, "0x0");
+}
+
+#[tokio::test]
+async fn storage_keys_in_every_form() {
+    let served = Served::new();
+    let account = crate::ledger::abi::STAKING;
+    let whole = served.get("eth_getStorageAt", json!([account, B256::ZERO, "latest"])).await;
+    for key in ["0x0", "0x", "0x00", "0x000"] {
+        assert_eq!(served.get("eth_getStorageAt", json!([account, key, "latest"])).await, whole, "{key}");
+    }
+    let long = format!("0x{}", "0".repeat(65));
+    let (code, message) = served.refusal("eth_getStorageAt", json!([account, long])).await;
+    assert!(code == -32602 && message.contains("too long, want at most 32 bytes"), "{code} {message}");
+    assert_eq!(served.refusal("eth_getStorageAt", json!([account, "0xasdf"])).await.0, -32602);
+}
+
+#[tokio::test]
+async fn proofs_verify_against_the_header() {
+    use alloy_trie::{Nibbles, TrieAccount, proof::verify_proof};
+    let served = Served::new();
+    served.submit(&served.fixture.ethereum(0, TxKind::Call(SINK), 9, vec![])).await;
+    let head = served.fixture.seal();
+    served.fixture.seal();
+    let root = head.executed.header.state_root;
+    for account in [SINK, crate::ledger::abi::STAKING, alloy_primitives::Address::repeat_byte(0x99)] {
+        let proof = served.get("eth_getProof", json!([account, ["0x0", B256::ZERO], "0x1"])).await;
+        let leaf = TrieAccount {
+            nonce: u64::from_str_radix(proof["nonce"].as_str().unwrap().trim_start_matches("0x"), 16).unwrap(),
+            balance: serde_json::from_value(proof["balance"].clone()).unwrap(),
+            storage_root: serde_json::from_value(proof["storageHash"].clone()).unwrap(),
+            code_hash: serde_json::from_value(proof["codeHash"].clone()).unwrap(),
+        };
+        let absent = leaf == TrieAccount::default();
+        let nodes: Vec<alloy_primitives::Bytes> = serde_json::from_value(proof["accountProof"].clone()).unwrap();
+        let expected = (!absent).then(|| alloy_rlp::encode(leaf));
+        verify_proof(root, Nibbles::unpack(keccak256(account)), expected, &nodes).unwrap();
+        let slots = proof["storageProof"].as_array().unwrap();
+        assert_eq!((&slots[0]["key"], &slots[1]["key"]), (&json!("0x0"), &json!(B256::ZERO)));
+        assert_eq!(slots[0]["value"], slots[1]["value"]);
+    }
+    let many: Vec<String> = (0..1_025).map(|slot| format!("{slot:#x}")).collect();
+    assert_eq!(served.refusal("eth_getProof", json!([SINK, many, "latest"])).await.0, -32602);
+}
+
+#[tokio::test]
+async fn transactions_by_place_and_as_they_were_signed() {
+    let served = Served::new();
+    let raw = served.fixture.ethereum(0, TxKind::Call(SINK), 9, vec![]);
+    let hash = served.submit(&raw).await;
+    assert_eq!(served.get("eth_getRawTransactionByHash", json!([hash])).await, hex_of(&raw), "while it waits");
+    let block = served.fixture.seal().executed.hash;
+    let shown = served.get("eth_getTransactionByHash", json!([hash])).await;
+    assert_eq!(served.get("eth_getTransactionByBlockHashAndIndex", json!([block, "0x0"])).await, shown);
+    assert_eq!(served.get("eth_getTransactionByBlockNumberAndIndex", json!(["latest", "0x0"])).await, shown);
+    assert_eq!(served.get("eth_getTransactionByBlockNumberAndIndex", json!(["latest", "0x1"])).await, Value::Null);
+    assert_eq!(served.get("eth_getRawTransactionByBlockHashAndIndex", json!([block, "0x0"])).await, hex_of(&raw));
+    assert_eq!(served.get("eth_getUncleCountByBlockNumber", json!(["0x1"])).await, "0x0");
+    assert_eq!(served.get("eth_getUncleByBlockNumberAndIndex", json!(["0x1", "0x0"])).await, Value::Null);
+    assert_eq!(served.get("eth_getHeaderByNumber", json!(["0x1"])).await["hash"], json!(block));
+    assert_eq!(served.get("eth_blobBaseFee", json!([])).await, "0x1");
+}
+
+#[tokio::test]
+async fn filters_tell_what_is_new_once() {
+    let served = Served::new();
+    let topic = B256::repeat_byte(9);
+    let logs = served.get("eth_newFilter", json!([{"topics": [topic]}])).await;
+    let blocks = served.get("eth_newBlockFilter", json!([])).await;
+    let pending = served.get("eth_newPendingTransactionFilter", json!([])).await;
+    assert_eq!(served.get("eth_getFilterChanges", json!([blocks])).await, json!([]));
+    let hash = served.submit(&served.fixture.ethereum(0, TxKind::Create, 0, logging(topic))).await;
+    assert_eq!(served.get("eth_getFilterChanges", json!([pending])).await, json!([hash]));
+    assert_eq!(served.get("eth_getFilterChanges", json!([pending])).await, json!([]));
+    let head = served.fixture.seal().executed.hash;
+    assert_eq!(served.get("eth_getFilterChanges", json!([blocks])).await, json!([head]));
+    let found = served.get("eth_getFilterChanges", json!([logs])).await;
+    assert_eq!((found.as_array().unwrap().len(), &found[0]["blockHash"]), (1, &json!(head)));
+    assert_eq!(served.get("eth_getFilterChanges", json!([logs])).await, json!([]));
+    assert_eq!(served.get("eth_getFilterLogs", json!([logs])).await, found);
+    assert_eq!(served.refusal("eth_getFilterLogs", json!([blocks])).await.0, -32000);
+    assert_eq!(served.get("eth_uninstallFilter", json!([logs])).await, true);
+    assert_eq!(served.get("eth_uninstallFilter", json!([logs])).await, false);
+    let (code, message) = served.refusal("eth_getFilterChanges", json!([logs])).await;
+    assert!(code == -32000 && message.starts_with("filter not found"), "{code} {message}");
 }
 
 #[tokio::test]
@@ -224,9 +327,12 @@ async fn logs_are_found_by_address_topic_and_range() {
     assert_eq!(find(json!({"fromBlock": "0x0", "address": all[0].address()})).await, [all[0].clone()]);
     assert_eq!(find(json!({"blockHash": hash})).await, [all[1].clone()]);
     assert!(find(json!({"fromBlock": "0x0", "topics": [null, two]})).await.is_empty());
-    assert!(find(json!({"fromBlock": "0x5", "toBlock": "0x9"})).await.is_empty());
-    assert_eq!(served.refusal("eth_getLogs", json!([{"fromBlock": "0x2", "toBlock": "0x1"}])).await.0, -32602);
-    assert_eq!(served.refusal("eth_getLogs", json!([{"blockHash": B256::ZERO}])).await.0, -32001);
+    let beyond = served.refusal("eth_getLogs", json!([{"fromBlock": "0x5", "toBlock": "0x9"}])).await;
+    assert!(beyond.0 == -32602 && beyond.1.starts_with("block range extends beyond current head block"), "{beyond:?}");
+    let reversed = served.refusal("eth_getLogs", json!([{"fromBlock": "0x2", "toBlock": "0x1"}])).await;
+    assert!(reversed.0 == -32602 && reversed.1.starts_with("invalid block range params"), "{reversed:?}");
+    assert_eq!(served.refusal("eth_getLogs", json!([{"blockHash": B256::ZERO}])).await.0, -32000);
+    assert_eq!(served.refusal("eth_getLogs", json!([{"blockHash": hash, "fromBlock": "0x1"}])).await.0, -32602);
     let wide = vec![one; 1_001].into_iter().enumerate().map(|(i, _)| B256::from(U256::from(i))).collect::<Vec<_>>();
     assert_eq!(served.refusal("eth_getLogs", json!([{"topics": [wide]}])).await.0, -32005);
 }
@@ -245,7 +351,8 @@ async fn prices() {
     assert_eq!(history.reward, Some(vec![vec![2; 3], vec![0; 3]]));
     let short = served.get("eth_feeHistory", json!([100, "latest", []])).await;
     assert_eq!((&short["oldestBlock"], short["baseFeePerGas"].as_array().unwrap().len()), (&json!("0x0"), 4));
-    assert_eq!(served.refusal("eth_feeHistory", json!([1, "0x9", []])).await.0, -32602);
+    let beyond = served.refusal("eth_feeHistory", json!([1, "0x9", []])).await;
+    assert!(beyond.0 == -32000 && beyond.1.starts_with("request beyond head block"), "{beyond:?}");
     assert_eq!(served.refusal("eth_feeHistory", json!([1, "latest", [50.0, 10.0]])).await.0, -32602);
     let price = served.get("eth_gasPrice", json!([])).await;
     assert_eq!(price, format!("{:#x}", served.fixture.chain.head().next_base_fee + 1));
@@ -292,11 +399,13 @@ async fn cess_methods() {
 async fn subscribers_hear_of_heads_and_logs() {
     let served = Served::new();
     let topic = B256::repeat_byte(7);
+    let mut pending = served.module.subscribe_unbounded("eth_subscribe", ["newPendingTransactions"]).await.unwrap();
     let mut heads = served.module.subscribe_unbounded("eth_subscribe", ["newHeads"]).await.unwrap();
     let mut logs =
         served.module.subscribe_unbounded("eth_subscribe", ("logs", json!({"topics": [topic]}))).await.unwrap();
     served.fixture.seal();
-    served.submit(&served.fixture.ethereum(0, TxKind::Create, 0, logging(topic))).await;
+    let hash = served.submit(&served.fixture.ethereum(0, TxKind::Create, 0, logging(topic))).await;
+    assert_eq!(pending.next::<B256>().await.unwrap().unwrap().0, hash);
     let head = served.fixture.seal();
     for height in 1..=2 {
         let (header, _) = heads.next::<Value>().await.unwrap().unwrap();

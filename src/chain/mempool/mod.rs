@@ -23,12 +23,14 @@ use crate::{
 use lanes::Lanes;
 use parking_lot::Mutex;
 use std::{sync::Arc, time::Instant};
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 
 /// Blocks after which a transaction that never became executable is dropped.
 const MAX_AGE_BLOCKS: Height = 4_096;
 /// How often the age is checked, in blocks.
 const EXPIRY_INTERVAL_BLOCKS: Height = 64;
+/// Admitted transactions a slow listener may be behind before it misses some.
+const ANNOUNCED_MAX_TXS: usize = 4_096;
 /// Smallest fee cap admitted: the lowest base fee the chain can reach.
 pub const FEE_FLOOR: u128 = 7;
 
@@ -80,6 +82,7 @@ pub struct Mempool {
     lanes: Mutex<Lanes>,
     ready: watch::Sender<bool>,
     base_fee: Mutex<u64>,
+    admitted: broadcast::Sender<Arc<VerifiedTx>>,
 }
 
 impl Mempool {
@@ -91,6 +94,7 @@ impl Mempool {
             lanes: Mutex::new(Lanes::new(limits)),
             ready: watch::Sender::new(false),
             base_fee: Mutex::new(0),
+            admitted: broadcast::Sender::new(ANNOUNCED_MAX_TXS),
         }
     }
 
@@ -130,7 +134,14 @@ impl Mempool {
         if lanes.is_ready(&tx.sender, *self.base_fee.lock()) {
             self.ready.send_replace(true);
         }
+        // Nobody may be listening.
+        let _ = self.admitted.send(tx.clone());
         Ok(tx)
+    }
+
+    /// Transactions as they are admitted from now on.
+    pub fn admitted(&self) -> broadcast::Receiver<Arc<VerifiedTx>> {
+        self.admitted.subscribe()
     }
 
     /// Drops what a block mined or made stale, given the new nonces of the accounts it touched and the next base fee.

@@ -59,9 +59,11 @@ impl<'a> Machine<'a> {
             basefee: base_fee,
             prevrandao: Some(env.beacon),
             difficulty: rules.difficulty,
-            blob_excess_gas_and_price: rules
-                .blobs
-                .map(|blobs| BlobExcessGasAndPrice::new(blobs.excess_gas, blobs.update_fraction)),
+            // Without blobs nothing is ever charged by it, but the instruction must answer.
+            blob_excess_gas_and_price: Some(rules.blobs.map_or_else(
+                || BlobExcessGasAndPrice { excess_blob_gas: 0, blob_gasprice: 1 },
+                |blobs| BlobExcessGasAndPrice::new(blobs.excess_gas, blobs.update_fraction),
+            )),
             ..Default::default()
         };
         let ctx: Ctx<'a> = Ctx::new(BlockState::new(view), rules.spec).with_cfg(cfg).with_block(block);

@@ -1,7 +1,7 @@
 //! Which rules a block runs under: this chain's, or those of an Ethereum fork for imported chains.
 
 use crate::types::{U256, params::BLOCK_GAS_LIMIT};
-use revm::primitives::hardfork::SpecId;
+use revm::{context_interface::block::BlobExcessGasAndPrice, primitives::hardfork::SpecId};
 
 /// The rules of one block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +27,13 @@ pub struct BlobRules {
     pub max: u64,
     /// How fast their price moves.
     pub update_fraction: u64,
+}
+
+impl BlobRules {
+    /// Price of a unit of blob gas.
+    pub fn price(&self) -> u128 {
+        BlobExcessGasAndPrice::new(self.excess_gas, self.update_fraction).blob_gasprice
+    }
 }
 
 impl Rules {
