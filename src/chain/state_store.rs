@@ -10,7 +10,7 @@ use crate::{
     kv::{Batch, Column, Durability, Entry, Kv},
     ledger::{
         commitment::{Account, StateTrie},
-        state::{AccountInfo, StateDelta, StateError, StateView},
+        state::{AccountDelta, AccountInfo, StateDelta, StateError, StateView},
     },
     types::{Address, B256, U256},
 };
@@ -124,6 +124,29 @@ impl StateStore {
             Ok(Account::storing(address, codec::decode::<AccountRecord>(&value)?.0, slots))
         });
         accounts.collect()
+    }
+
+    /// What the keys of `keys` lead to now; its values mean nothing. Of an account that was emptied meanwhile, everything.
+    pub fn newest_of(&self, keys: StateDelta) -> Result<StateDelta, StoreError> {
+        let now = |(address, keys): (Address, AccountDelta)| -> Result<_, StoreError> {
+            let info = self.stored::<AccountRecord>(Column::Accounts, address.as_slice())?.map(|record| record.0);
+            let slots = if keys.wiped {
+                let words = Rows::under(&self.kv, Column::Slots, address.as_slice()).map(word_in);
+                words.map(|word| word.map(|(_, slot, value)| (slot, value))).collect::<Result<_, _>>()?
+            } else {
+                let word = |slot: &U256| self.stored::<WordRecord>(Column::Slots, &slot_key(&address, slot));
+                let value = |word: Option<WordRecord>| word.map_or(U256::ZERO, |word| U256::from_be_bytes(word.0));
+                keys.slots.keys().map(|slot| Ok((*slot, value(word(slot)?)))).collect::<Result<_, StoreError>>()?
+            };
+            Ok((address, AccountDelta { info, slots, wiped: keys.wiped || info.is_none() }))
+        };
+        let keys: Vec<_> = keys.accounts.into_iter().collect();
+        let accounts: Vec<_> = keys.into_par_iter().map(now).collect::<Result<_, _>>()?;
+        Ok(StateDelta { accounts: accounts.into_iter().collect(), ..StateDelta::default() })
+    }
+
+    fn stored<T: Wire>(&self, column: Column, key: &[u8]) -> Result<Option<T>, StoreError> {
+        Ok(self.kv.get(column, key)?.map(|bytes| codec::decode(&bytes)).transpose()?)
     }
 
     fn stage(&self, batch: &mut Batch, delta: &StateDelta) -> Result<(), StoreError> {

@@ -179,7 +179,12 @@ impl Account {
     pub fn storing(address: Address, info: AccountInfo, slots: Vec<(U256, U256)>) -> Self {
         let word = |(slot, value)| (slot_key(&slot), Word { slot, value });
         let len = slots.len();
-        Self { address, info, storage: Trie::build(sorted(slots.into_iter(), len, word)) }
+        Self::of_sorted(address, info, sorted(slots.into_iter(), len, word))
+    }
+
+    /// An account with these slots under their keys, in the order of these.
+    pub fn of_sorted(address: Address, info: AccountInfo, words: Vec<(B256, Word)>) -> Self {
+        Self { address, info, storage: Trie::build(words) }
     }
 
     /// The slots that `written` changes get their values, zero meaning none. Returns what they held before.
