@@ -21,6 +21,8 @@ mod full_backend;
 #[cfg(test)]
 mod golden;
 mod head;
+#[cfg(test)]
+mod history_tests;
 mod keeping;
 #[cfg(test)]
 mod light_tests;

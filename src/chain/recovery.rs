@@ -44,7 +44,7 @@ pub(super) fn trie(
 }
 
 /// The checkpoint's height and the trie of `newest`, if there is a checkpoint.
-fn from_checkpoint(
+pub(super) fn from_checkpoint(
     kv: &dyn Kv,
     state: &StateStore,
     undo: &UndoLog,
