@@ -10,6 +10,8 @@ pub mod bft;
 mod block_store;
 mod calls;
 mod catch_up;
+mod checkpoint;
+mod checkpointer;
 mod checks;
 mod committees;
 mod duties;
@@ -20,6 +22,10 @@ mod full_backend;
 #[cfg(test)]
 mod golden;
 mod head;
+pub mod import;
+#[cfg(test)]
+mod history_tests;
+mod keeping;
 #[cfg(test)]
 mod light_tests;
 mod local;
@@ -27,13 +33,16 @@ mod mempool;
 mod node;
 #[cfg(test)]
 mod node_tests;
+mod past;
 mod read_cache;
 mod recent;
 mod records;
+mod recovery;
 mod state_store;
 pub mod statesync;
 #[cfg(test)]
 mod tests;
+mod undo;
 
 pub use app::LedgerApp;
 pub use block_store::BlockStore;
@@ -44,6 +53,7 @@ pub use error::StoreError;
 pub use full::{ChainSpec, FullChain};
 pub use full_backend::FullBackend;
 pub use head::Head;
+pub use keeping::Keeping;
 pub use local::LocalChain;
 pub use mempool::{Limits, Mempool, PoolError, TOPIC_TX};
 pub use node::{ChainConfig, ChainNode, ChainNodeError};

@@ -140,6 +140,8 @@ impl NativeTx {
             authorizations: Vec::new(),
             authorities: Vec::new(),
             calls: Vec::new(),
+            bound: true,
+            blobs: None,
         }
     }
 }

@@ -9,6 +9,7 @@ mod batch;
 mod block_state;
 mod call;
 mod deploy;
+mod ethereum;
 mod fees;
 mod machine;
 mod modules;
@@ -32,6 +33,7 @@ use revm::context_interface::result::InvalidTransaction;
 
 pub use call::{Call, Checks, Refusal};
 pub use deploy::{DeployError, deploy};
+pub use ethereum::EthereumMachine;
 pub use fees::{INITIAL_BASE_FEE, next_base_fee};
 pub use overlay::Overlay;
 pub use receipt::Receipt;

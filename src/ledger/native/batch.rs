@@ -146,6 +146,8 @@ impl NativeBatch {
             authorizations: Vec::new(),
             authorities: Vec::new(),
             calls: self.calls,
+            bound: true,
+            blobs: None,
         })
     }
 }
