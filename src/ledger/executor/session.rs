@@ -301,8 +301,9 @@ impl<'a, I> Handler for Unchecked<'a, I> {
         let mut caller = journal.load_account_with_code_mut(tx.caller())?.data;
         let left = caller.balance().saturating_sub(fee);
         caller.set_balance(left);
-        if is_call {
-            caller.bump_nonce();
+        // Where nonces are not checked the last one is followed by the first, as in go-ethereum.
+        if is_call && !caller.bump_nonce() {
+            caller.set_nonce(0);
         }
         Ok(())
     }
