@@ -22,9 +22,9 @@ mod full_backend;
 #[cfg(test)]
 mod golden;
 mod head;
-pub mod import;
 #[cfg(test)]
 mod history_tests;
+pub mod import;
 mod keeping;
 #[cfg(test)]
 mod light_tests;
