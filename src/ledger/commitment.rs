@@ -103,10 +103,14 @@ impl StateTrie {
 
     /// The commitment to `accounts`, in any order.
     pub fn build(accounts: Vec<Account>) -> Self {
-        let mut keyed: Vec<_> =
-            accounts.into_par_iter().map(|account| (account_key(&account.address), account)).collect();
-        keyed.par_sort_unstable_by_key(|(key, _)| *key);
-        Self::of_sorted(keyed)
+        let key = |(at, account): (usize, &Account)| (account_key(&account.address), at);
+        let mut order: Vec<(B256, usize)> =
+            accounts.par_iter().enumerate().map(|(at, account)| key((at, account))).collect();
+        // Accounts are large: their places are sorted instead, and each account moves once.
+        order.par_sort_unstable();
+        let mut accounts: Vec<Option<Account>> = accounts.into_iter().map(Some).collect();
+        let taken = |(key, at): (B256, usize)| accounts[at].take().map(|account| (key, account));
+        Self::of_sorted(order.into_iter().filter_map(taken).collect())
     }
 
     /// The commitment to accounts under their keys, in the order of these, as [`StateTrie::for_each`] gives them.
@@ -280,6 +284,32 @@ impl StateCommitment for StateTrie {
     }
 }
 
+/// Random changes of a block.
+#[cfg(test)]
+pub(super) mod deltas {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn change() -> impl Strategy<Value = AccountDelta> {
+        let slots = prop::collection::btree_map((0u64..6).prop_map(U256::from), (0u64..3).prop_map(U256::from), 0..6);
+        (prop::option::weighted(0.8, (0u64..3, 0u64..3)), slots, prop::bool::weighted(0.2)).prop_map(
+            |(info, slots, wiped)| match info {
+                Some((nonce, balance)) => {
+                    let info = AccountInfo { nonce: nonce + 1, balance: U256::from(balance), ..Default::default() };
+                    AccountDelta { info: Some(info), slots, wiped }
+                }
+                None => AccountDelta { info: None, slots: BTreeMap::new(), wiped: true },
+            },
+        )
+    }
+
+    /// Changes of a few accounts, some of which go, with a few slots each.
+    pub fn delta() -> impl Strategy<Value = StateDelta> {
+        prop::collection::btree_map((0u8..8).prop_map(Address::repeat_byte), change(), 0..8)
+            .prop_map(|accounts| StateDelta { accounts, code: BTreeMap::new() })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -303,23 +333,7 @@ mod tests {
         }))
     }
 
-    fn change() -> impl Strategy<Value = AccountDelta> {
-        let slots = prop::collection::btree_map((0u64..6).prop_map(U256::from), (0u64..3).prop_map(U256::from), 0..6);
-        (prop::option::weighted(0.8, (0u64..3, 0u64..3)), slots, prop::bool::weighted(0.2)).prop_map(
-            |(info, slots, wiped)| match info {
-                Some((nonce, balance)) => {
-                    let info = AccountInfo { nonce: nonce + 1, balance: U256::from(balance), ..Default::default() };
-                    AccountDelta { info: Some(info), slots, wiped }
-                }
-                None => AccountDelta { info: None, slots: BTreeMap::new(), wiped: true },
-            },
-        )
-    }
-
-    fn delta() -> impl Strategy<Value = StateDelta> {
-        prop::collection::btree_map((0u8..8).prop_map(Address::repeat_byte), change(), 0..8)
-            .prop_map(|accounts| StateDelta { accounts, code: BTreeMap::new() })
-    }
+    use super::deltas::delta;
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]

@@ -13,6 +13,7 @@ mod node_api;
 mod setup;
 mod storage;
 
+pub use crate::chain::trial;
 pub use setup::{SEED_FILE, Setup, SetupRequest, read_genesis, read_keys, write_seed};
 
 use crate::{runtime::Node, types::Role};

@@ -10,6 +10,7 @@ mod idle;
 mod load;
 mod machine;
 mod net;
+mod recovery;
 mod root;
 mod sample;
 mod slicer;
@@ -41,6 +42,8 @@ pub enum BenchCommand {
     Erasure(erasure::ErasureArgs),
     /// Time of the state root after a block on a large state, and its memory; needs no network
     Root(root::RootArgs),
+    /// What a block of a large state writes, and how long a start takes after a kill; needs no network
+    Recovery(recovery::RecoveryArgs),
 }
 
 /// Runs one bench.
@@ -56,5 +59,6 @@ pub async fn run(command: BenchCommand, global: &Global, output: &Output) -> any
         BenchCommand::Slicer(args) => slicer::run(args, output).await,
         BenchCommand::Erasure(args) => erasure::run(&args, output),
         BenchCommand::Root(args) => root::run(&args, output),
+        BenchCommand::Recovery(args) => recovery::run(args, output).await,
     }
 }

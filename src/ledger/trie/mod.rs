@@ -8,7 +8,6 @@
 
 use alloy_primitives::{B256, Bytes, keccak256};
 use alloy_trie::{EMPTY_ROOT_HASH, Nibbles, nodes::RlpNode};
-use rayon::prelude::*;
 use std::sync::{Arc, OnceLock};
 
 mod encode;
@@ -73,9 +72,8 @@ impl<V: Leaf> Trie<V> {
     /// The trie of `entries`, whose keys ascend, with all of its references computed.
     pub fn build(entries: Vec<(B256, V)>) -> Self {
         debug_assert!(entries.is_sorted_by(|(a, _), (b, _)| a < b), "keys ascend");
-        let leaf = |(key, value)| Some(Node::new(Kind::Leaf(key, value)));
-        let mut leaves: Vec<Link<V>> = entries.into_par_iter().map(leaf).collect();
-        let this = Self { root: merge::grown(0, &mut leaves) };
+        let mut seeds: Vec<_> = entries.into_iter().map(|(key, value)| (key, Some(value))).collect();
+        let this = Self { root: merge::grown(0, &mut seeds, &|key, value| Node::new(Kind::Leaf(key, value))) };
         this.root();
         this
     }
