@@ -3,11 +3,15 @@
 //! Owns how often a call is tried and what its failure means. Must not know JSON. Invariant: every call is bounded by
 //! [`CALL_GAS_MAX`].
 
-use super::{full::FullChain, head::Head};
+use super::{
+    estimate::{NoEstimate, estimate},
+    full::FullChain,
+    head::Head,
+};
 use crate::{
     ledger::{
         commitment::StateTrie,
-        executor::{self, BlockEnv, CallOutcome, CallRequest},
+        executor::{self, BlockEnv, Call, CallOutcome, CallRequest, Session},
         header::{ExecutedHeader, env_after},
         state::{AccountInfo, StateError, StateView},
         witness::{RecordingView, Witness},
@@ -18,8 +22,6 @@ use alloy_primitives::Bytes;
 
 /// Gas a call may use.
 pub const CALL_GAS_MAX: u64 = BLOCK_GAS_LIMIT;
-/// An estimate may exceed the least sufficient gas by one part in this many.
-const ESTIMATE_TOLERANCE: u64 = 64;
 
 /// Why a call gave no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -35,6 +37,16 @@ pub enum CallFault {
     Invalid(String),
 }
 
+impl From<NoEstimate> for CallFault {
+    fn from(reason: NoEstimate) -> Self {
+        match reason {
+            NoEstimate::Reverted(data) => Self::Reverted(data),
+            NoEstimate::Broken(reason) => Self::Invalid(reason),
+            failed => Self::Halted(failed.to_string()),
+        }
+    }
+}
+
 impl FullChain {
     /// Runs a call on the newest state as if in the next block.
     pub fn call(&self, request: &CallRequest) -> Result<Bytes, CallFault> {
@@ -43,7 +55,12 @@ impl FullChain {
 
     /// The gas a transaction needs, found by running it.
     pub fn estimate(&self, request: &CallRequest) -> Result<u64, CallFault> {
-        self.read(|view, head| estimate(view, &self.next_env(head), request))
+        self.read(|view, head| {
+            let env = self.next_env(head);
+            let CallRequest { from, to, value, data, gas } = request.clone();
+            let call = Call { from, to, value, data, gas, ..Call::default() };
+            estimate(&Session::new(view, &env), &call, CALL_GAS_MAX).map_err(CallFault::from)
+        })
     }
 
     /// Runs a call on the state after `header` and proves everything it reads there; `None` if that state is not kept any more.
@@ -112,26 +129,4 @@ fn answer(outcome: CallOutcome) -> Result<Bytes, CallFault> {
         CallOutcome::Revert { output, .. } => Err(CallFault::Reverted(output)),
         CallOutcome::Halt { reason, .. } => Err(CallFault::Halted(reason)),
     }
-}
-
-/// Runs once with everything, tries exactly what that used, and searches between the two if it does not suffice.
-fn estimate(view: &dyn StateView, env: &BlockEnv, request: &CallRequest) -> Result<u64, CallFault> {
-    let mut enough = CALL_GAS_MAX.min(request.gas);
-    let outcome = run(view, env, request, enough)?;
-    let used = outcome.gas_used();
-    answer(outcome)?;
-    let suffices = |gas: u64| matches!(run(view, env, request, gas), Ok(CallOutcome::Success { .. }));
-    if suffices(used) {
-        return Ok(used);
-    }
-    let mut short = used;
-    while enough - short > enough / ESTIMATE_TOLERANCE + 1 {
-        // What a call needs is mostly a little more than it uses: the first guesses stay close.
-        let guess = (short + (enough - short) / 2).min(short.saturating_add(short / 4 + 1));
-        match suffices(guess) {
-            true => enough = guess,
-            false => short = guess,
-        }
-    }
-    Ok(enough)
 }

@@ -16,6 +16,7 @@ mod checks;
 mod committees;
 mod duties;
 mod error;
+mod estimate;
 mod full;
 mod full_backend;
 #[cfg(test)]
@@ -23,6 +24,7 @@ mod golden;
 mod head;
 #[cfg(test)]
 mod history_tests;
+pub mod import;
 mod keeping;
 #[cfg(test)]
 mod light_tests;

@@ -119,7 +119,7 @@ impl StateStore {
     pub fn rebuild(&self) -> Result<StateTrie, StoreError> {
         let parts: Result<Vec<Vec<Account>>, StoreError> =
             (0..=u8::MAX).into_par_iter().map(|first| self.accounts_under(first)).collect();
-        Ok(StateTrie::build(parts?.into_iter().flatten().collect()))
+        Ok(StateTrie::build(&parts?.into_iter().flatten().collect::<Vec<_>>()))
     }
 
     /// The accounts whose addresses begin with `first`, with their storage.

@@ -76,7 +76,7 @@ impl StateTrial {
             state.commit(Batch::new(), &delta, Durability::Buffered, || ())?;
             from = to;
         }
-        let trie = StateTrie::build((0..accounts).map(|n| Account::new(address(n), info(n, 0))).collect());
+        let trie = StateTrie::build(&(0..accounts).map(|n| Account::new(address(n), info(n, 0))).collect::<Vec<_>>());
         let undo = UndoLog::open(kv.clone(), History::Pruned, None)?;
         let newest = executed(0, trie.root());
         let blocks = BlockStore::new(kv.clone());
@@ -171,6 +171,7 @@ fn executed(height: Height, state_root: B256) -> ExecutedBlock {
 /// A plain transfer's.
 fn receipt(height: Height, n: u64) -> Receipt {
     Receipt {
+        post_state: None,
         tx: alloy_primitives::keccak256((u128::from(height) << 64 | u128::from(n)).to_be_bytes()),
         tx_type: 2,
         from: address(n),

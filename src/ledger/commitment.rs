@@ -98,23 +98,19 @@ impl StateTrie {
             }
         }
         let stored = found.into_iter().map(|(address, (info, slots))| Account::storing(address, info, slots));
-        Ok(Self::build(stored.collect()))
+        Ok(Self::build(&stored.collect::<Vec<_>>()))
     }
 
     /// The commitment to `accounts`, in any order.
-    pub fn build(accounts: Vec<Account>) -> Self {
-        let key = |(at, account): (usize, &Account)| (account_key(&account.address), at);
-        let mut order: Vec<(B256, usize)> =
-            accounts.par_iter().enumerate().map(|(at, account)| key((at, account))).collect();
-        // Accounts are large: their places are sorted instead, and each account moves once.
-        order.par_sort_unstable();
-        let mut accounts: Vec<Option<Account>> = accounts.into_iter().map(Some).collect();
-        let taken = |(key, at): (B256, usize)| accounts[at].take().map(|account| (key, account));
-        Self::of_sorted(order.into_iter().filter_map(taken).collect())
+    pub fn build(accounts: &[Account]) -> Self {
+        let keyed = |(at, account): (usize, &Account)| (account_key(&account.address), Some(at));
+        let mut keys: Vec<_> = accounts.par_iter().enumerate().map(keyed).collect();
+        keys.par_sort_unstable_by_key(|(key, _)| *key);
+        Self { accounts: Trie::placed(keys, |at| accounts[at].clone()) }
     }
 
     /// The commitment to accounts under their keys, in the order of these, as [`StateTrie::for_each`] gives them.
-    pub fn of_sorted(accounts: Vec<(B256, Account)>) -> Self {
+    pub fn of_sorted(accounts: &[(B256, Account)]) -> Self {
         Self { accounts: Trie::build(accounts) }
     }
 
@@ -188,7 +184,7 @@ impl Account {
 
     /// An account with these slots under their keys, in the order of these.
     pub fn of_sorted(address: Address, info: AccountInfo, words: Vec<(B256, Word)>) -> Self {
-        Self { address, info, storage: Trie::build(words) }
+        Self { address, info, storage: Trie::build(&words) }
     }
 
     /// The slots that `written` changes get their values, zero meaning none. Returns what they held before.
@@ -370,7 +366,7 @@ mod tests {
             prop_assert_eq!(rebuilt.unwrap().root(), trie.root());
             let mut sorted = Vec::new();
             trie.for_each(|key, account| sorted.push((*key, account.clone())));
-            prop_assert_eq!(StateTrie::of_sorted(sorted).root(), trie.root());
+            prop_assert_eq!(StateTrie::of_sorted(&sorted).root(), trie.root());
             let address = Address::repeat_byte(asked);
             let leaf = state.accounts().find(|(a, _)| *a == address).map(|(_, info)| {
                 alloy_rlp::encode(TrieAccount::new(info.nonce, info.balance, trie.storage_root(&address), info.code_hash))

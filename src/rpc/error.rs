@@ -87,13 +87,18 @@ pub fn internal(message: impl Display) -> ErrorObjectOwned {
     error(INTERNAL, message)
 }
 
+/// What a revert is called, with its reason if it gives one.
+pub fn revert_message(data: &[u8]) -> String {
+    match plain_reason(data) {
+        Some(reason) => format!("execution reverted: {reason}"),
+        None => "execution reverted".to_owned(),
+    }
+}
+
 /// A reverted call with its revert data, in the form wallets and `cast` understand.
 pub fn reverted(data: impl AsRef<[u8]>) -> ErrorObjectOwned {
     let data = data.as_ref();
-    let message = match plain_reason(data) {
-        Some(reason) => format!("execution reverted: {reason}"),
-        None => "execution reverted".to_owned(),
-    };
+    let message = revert_message(data);
     ErrorObjectOwned::owned(REVERTED, bounded(&message), Some(format!("0x{}", hex::encode(data))))
 }
 
@@ -101,7 +106,25 @@ fn plain_reason(data: &[u8]) -> Option<String> {
     if let Ok(revert) = Revert::abi_decode(data) {
         return Some(revert.reason);
     }
-    Panic::abi_decode(data).ok().map(|panic| format!("panic {:#04x}", panic.code))
+    Panic::abi_decode(data).ok().map(|panic| panic_reason(&panic))
+}
+
+/// What Solidity's panic codes mean, in go-ethereum's words.
+fn panic_reason(panic: &Panic) -> String {
+    match u8::try_from(panic.code) {
+        Ok(0x00) => "generic panic",
+        Ok(0x01) => "assert(false)",
+        Ok(0x11) => "arithmetic underflow or overflow",
+        Ok(0x12) => "division or modulo by zero",
+        Ok(0x21) => "enum overflow",
+        Ok(0x22) => "invalid encoded storage byte array accessed",
+        Ok(0x31) => "out-of-bounds array access; popping on an empty array",
+        Ok(0x32) => "out-of-bounds access of an array or bytesN",
+        Ok(0x41) => "out of memory",
+        Ok(0x51) => "uninitialized function",
+        _ => return format!("unknown panic code: {:#x}", panic.code),
+    }
+    .to_owned()
 }
 
 fn bounded(message: &str) -> String {

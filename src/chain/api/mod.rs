@@ -7,18 +7,24 @@ mod account;
 pub mod backend;
 mod block;
 mod blocks;
+mod calls;
 mod cess;
-mod eth;
+mod debug;
 mod fees;
 mod filters;
 mod light;
 mod logs;
 mod net;
 mod objects;
+mod overrides;
 mod params;
+mod request;
+mod simulate;
+mod simulated;
 mod subscribe;
 #[cfg(test)]
 mod tests;
+mod trace;
 mod transaction;
 
 use super::{full::FullChain, full_backend::FullBackend, local::LocalChain};
@@ -29,6 +35,8 @@ use crate::{
 };
 use backend::Backend;
 use jsonrpsee::core::RegisterMethodError;
+#[cfg(test)]
+pub use objects::block_rlp;
 use params::{optional, required};
 use serde::Serialize;
 use std::sync::Arc;
@@ -52,7 +60,6 @@ pub fn module(api: Api) -> Result<RpcModule<()>, RegisterMethodError> {
     let backend = FullBackend::new(api.chain.clone(), api.client.clone(), api.net.clone());
     let mut module = ethereum(&(Arc::new(backend) as Eth))?;
     crate::client::register(&mut module, api.client.clone() as Arc<dyn ChainClient>)?;
-    eth::register(&mut module, &api)?;
     cess::register(&mut module, &api)?;
     light::register(&mut module, &api)?;
     Ok(module)
@@ -64,6 +71,10 @@ pub fn ethereum(eth: &Eth) -> Result<RpcModule<()>, RegisterMethodError> {
     account::register(&mut module, eth)?;
     block::register(&mut module, eth)?;
     transaction::register(&mut module, eth)?;
+    calls::register(&mut module, eth)?;
+    simulate::register(&mut module, eth)?;
+    debug::register(&mut module, eth)?;
+    trace::register(&mut module, eth)?;
     fees::register(&mut module, eth)?;
     logs::register(&mut module, eth)?;
     filters::register(&mut module, eth)?;

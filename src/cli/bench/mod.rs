@@ -13,6 +13,7 @@ mod net;
 mod recovery;
 mod root;
 mod sample;
+mod signatures;
 mod slicer;
 mod soak;
 
@@ -44,6 +45,8 @@ pub enum BenchCommand {
     Root(root::RootArgs),
     /// What a block of a large state writes, and how long a start takes after a kill; needs no network
     Recovery(recovery::RecoveryArgs),
+    /// Time of signature checks on one core, alone and in batches; needs no network
+    Signatures(signatures::SignaturesArgs),
 }
 
 /// Runs one bench.
@@ -60,5 +63,6 @@ pub async fn run(command: BenchCommand, global: &Global, output: &Output) -> any
         BenchCommand::Erasure(args) => erasure::run(&args, output),
         BenchCommand::Root(args) => root::run(&args, output),
         BenchCommand::Recovery(args) => recovery::run(args, output).await,
+        BenchCommand::Signatures(args) => signatures::run(&args, output),
     }
 }

@@ -197,7 +197,9 @@ impl LightChain {
             let state = witness.open(root).map_err(|reason| LightError::Witness { height, reason })?;
             let outcome = executor::call(&state, &env, &request).map_err(|error| match error {
                 CallError::Exec(error) => LightError::Incomplete { height, reason: error.to_string() },
-                CallError::Refused(message) => ChainError::Refused { code: SERVER_ERROR, message }.into(),
+                CallError::Refused(refusal) => {
+                    ChainError::Refused { code: SERVER_ERROR, message: refusal.to_string() }.into()
+                }
             })?;
             Ok((outcome, state))
         };

@@ -5,13 +5,21 @@
 //! environment and transactions; an invalid transaction is skipped and named, it never fails the block; the sum of all balances
 //! falls by base fee × gas used and by what the staking module burns, rises by what it mints, and changes by nothing else.
 
+mod batch;
 mod block_state;
+mod call;
+mod deploy;
+mod ethereum;
 mod fees;
 mod machine;
 mod modules;
+mod overlay;
 mod receipt;
 mod rules;
+mod session;
 mod simulate;
+mod trace;
+mod transfers;
 
 use super::{
     modules::ModuleError,
@@ -23,10 +31,16 @@ use alloy_primitives::Bloom;
 use machine::Machine;
 use revm::context_interface::result::InvalidTransaction;
 
+pub use call::{Call, Checks, Refusal};
+pub use deploy::{DeployError, deploy};
+pub use ethereum::EthereumMachine;
 pub use fees::{INITIAL_BASE_FEE, next_base_fee};
+pub use overlay::Overlay;
 pub use receipt::Receipt;
 pub use rules::{BlobRules, Rules};
+pub use session::{CallRun, MovedPrecompiles, Session, Subject};
 pub use simulate::{CallError, CallOutcome, CallRequest, call};
+pub use trace::{ParityRun, TraceError};
 
 /// What a block's transactions can see of their block.
 #[derive(Debug, Clone, PartialEq, Eq)]

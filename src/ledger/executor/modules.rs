@@ -21,6 +21,7 @@ use revm::{
     interpreter::{CallInputs, CallScheme, Gas, InstructionResult, InterpreterResult},
     primitives::hardfork::SpecId,
 };
+use std::collections::BTreeMap;
 
 /// Gas a system call may use. What runs around a block is bounded by the modules' code, not by a payer; the largest election (512
 /// candidates, 256 seats) takes about 100 million.
@@ -32,6 +33,8 @@ pub(super) struct ModulePrecompiles<'a> {
     warm: AddressSet,
     env: &'a BlockEnv,
     dispatch: Dispatch,
+    /// Addresses a simulation changed: what else answers there, `None` where ordinary code does.
+    pub moved: BTreeMap<Address, Option<Address>>,
 }
 
 impl<'a> ModulePrecompiles<'a> {
@@ -41,10 +44,15 @@ impl<'a> ModulePrecompiles<'a> {
         if env.rules.protocol {
             warm.extend(MODULES);
         }
-        Self { ethereum, warm, env, dispatch }
+        Self { ethereum, warm, env, dispatch, moved: BTreeMap::new() }
     }
 
-    fn call_module(&self, ctx: &mut Ctx<'a>, inputs: &CallInputs) -> Result<InterpreterResult, String> {
+    fn call_module(
+        &self,
+        ctx: &mut Ctx<'a>,
+        module: Address,
+        inputs: &CallInputs,
+    ) -> Result<InterpreterResult, String> {
         let mut gas = Gas::new_with_regular_gas_and_reservoir(inputs.gas_limit, inputs.reservoir);
         if !matches!(inputs.scheme, CallScheme::Call | CallScheme::StaticCall) {
             let refusal = ModuleError::reason("a protocol module runs at its own address only, not by delegatecall");
@@ -59,7 +67,7 @@ impl<'a> ModulePrecompiles<'a> {
             is_static: inputs.is_static,
             gas,
         };
-        let outcome = (self.dispatch)(inputs.bytecode_address, &input, &mut call);
+        let outcome = (self.dispatch)(module, &input, &mut call);
         gas = call.gas;
         ended(outcome, gas)
     }
@@ -89,9 +97,14 @@ impl<'a> PrecompileProvider<Ctx<'a>> for ModulePrecompiles<'a> {
     }
 
     fn run(&mut self, ctx: &mut Ctx<'a>, inputs: &CallInputs) -> Result<Option<InterpreterResult>, String> {
-        match self.env.rules.protocol && MODULES.contains(&inputs.bytecode_address) {
-            true => self.call_module(ctx, inputs).map(Some),
-            false => self.ethereum.run(ctx, inputs),
+        let asked = inputs.bytecode_address;
+        let Some(at) = self.moved.get(&asked).copied().unwrap_or(Some(asked)) else { return Ok(None) };
+        if self.env.rules.protocol && MODULES.contains(&at) {
+            return self.call_module(ctx, at, inputs).map(Some);
+        }
+        match at == asked {
+            true => self.ethereum.run(ctx, inputs),
+            false => self.ethereum.run(ctx, &CallInputs { bytecode_address: at, ..inputs.clone() }),
         }
     }
 

@@ -2,7 +2,9 @@
 
 use super::{
     BlockEnv, ExecError,
+    call::Refusal,
     machine::{BlockEvm, Machine},
+    session::outcome,
 };
 use crate::{
     ledger::{
@@ -17,7 +19,7 @@ use revm::{
     context_interface::{
         ContextTr, JournalTr, Transaction,
         journaled_state::account::JournaledAccountTr,
-        result::{EVMError, ExecutionResult, HaltReason},
+        result::{EVMError, HaltReason},
     },
     handler::Handler,
     interpreter::InitialAndFloorGas,
@@ -62,8 +64,8 @@ impl CallOutcome {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
     /// It breaks a rule every transaction must keep, such as enough gas for its call data.
-    #[error("{0}")]
-    Refused(String),
+    #[error(transparent)]
+    Refused(#[from] Refusal),
     /// The node failed.
     #[error(transparent)]
     Exec(#[from] ExecError),
@@ -83,15 +85,8 @@ pub fn call(view: &dyn StateView, env: &BlockEnv, request: &CallRequest) -> Resu
         ..Default::default()
     };
     let result = machine.simulate(tx, &mut FreeOfCharge::default())?;
-    let result = result.map_err(|refusal| CallError::Refused(refusal.to_string()))?;
-    let gas_used = result.tx_gas_used();
-    Ok(match result {
-        ExecutionResult::Success { output, logs, .. } => {
-            CallOutcome::Success { output: output.into_data(), gas_used, logs }
-        }
-        ExecutionResult::Revert { output, .. } => CallOutcome::Revert { output, gas_used },
-        ExecutionResult::Halt { reason, .. } => CallOutcome::Halt { reason: reason.to_string(), gas_used },
-    })
+    let result = result.map_err(|refusal| CallError::Refused(Refusal::Other(refusal.to_string())))?;
+    Ok(outcome(result))
 }
 
 /// Ethereum's handler without the checks of nonce, funds and sender code: anyone may ask what would happen.
