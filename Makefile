@@ -21,6 +21,7 @@ test: setup clients
 	$(CARGO) test --locked --test tidy
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) test --locked --lib --tests
+	$(CARGO) test --locked --manifest-path tests/roots/Cargo.toml
 
 ## tidy: the code hygiene rules alone, in seconds
 tidy:

@@ -8,6 +8,7 @@ mod accounts;
 mod bench;
 mod chunks;
 mod files;
+mod import;
 mod light;
 mod local;
 mod output;
@@ -55,6 +56,8 @@ enum Command {
     Localnet(local::LocalnetArgs),
     /// Run one node
     Run(run::RunArgs),
+    /// Import a published Ethereum chain and serve it
+    ImportChain(import::ImportArgs),
     /// Store a file
     Put(files::PutArgs),
     /// Fetch a file
@@ -121,6 +124,7 @@ fn dispatch(cli: Cli, output: &Output) -> anyhow::Result<()> {
     match cli.command {
         Command::Localnet(args) => local::run(args, output),
         Command::Run(args) => run::run(args, output),
+        Command::ImportChain(args) => import::import(args, output),
         Command::Config => output.text(crate::config::Config::example_toml().trim_end()),
         Command::Put(args) => block_on(files::put(&args, global, output)).map(drop),
         Command::Get(args) => block_on(files::get(&args, global, output)),

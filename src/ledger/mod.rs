@@ -5,6 +5,7 @@
 pub mod abi;
 pub mod commitment;
 pub mod contents;
+pub mod ethereum;
 pub mod executor;
 pub mod genesis;
 #[cfg(test)]

@@ -132,6 +132,8 @@ impl NativeTx {
             access_list: AccessList::default(),
             authorizations: Vec::new(),
             authorities: Vec::new(),
+            bound: true,
+            blobs: None,
         }
     }
 }

@@ -18,6 +18,7 @@ use alloy_consensus::{
 };
 use alloy_eips::{
     eip2930::AccessList,
+    eip4844::DATA_GAS_PER_BLOB,
     eip7702::{RecoveredAuthority, RecoveredAuthorization, SignedAuthorization},
 };
 use alloy_primitives::{Bytes, Signature, keccak256};
@@ -109,6 +110,17 @@ pub(super) struct Fields {
     pub access_list: AccessList,
     pub authorizations: Vec<SignedAuthorization>,
     pub authorities: Vec<RecoveredAuthorization>,
+    /// Whether it names its chain. Only Ethereum's own chains hold transactions that do not.
+    pub bound: bool,
+    /// What it carries of blobs, on chains that have them.
+    pub blobs: Option<BlobFields>,
+}
+
+/// Of a blob transaction (EIP-4844).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct BlobFields {
+    pub hashes: Vec<B256>,
+    pub max_fee: u128,
 }
 
 impl VerifiedTx {
@@ -159,7 +171,19 @@ impl VerifiedTx {
     /// The most it can take from the sender: value and all gas at the maximum fee.
     pub fn max_cost(&self) -> U256 {
         let gas = U256::from(self.fields.gas_limit).saturating_mul(U256::from(self.fields.max_fee));
-        gas.saturating_add(self.fields.value)
+        gas.saturating_add(self.fields.value).saturating_add(self.max_blob_cost())
+    }
+
+    /// Gas of its blobs, which is priced apart.
+    pub fn blob_gas(&self) -> u64 {
+        let blobs = self.fields.blobs.as_ref().map_or(0, |blobs| blobs.hashes.len());
+        u64::try_from(blobs).expect("a transaction is smaller than 2^64").saturating_mul(DATA_GAS_PER_BLOB)
+    }
+
+    /// The most its blobs can cost.
+    fn max_blob_cost(&self) -> U256 {
+        let price = self.fields.blobs.as_ref().map_or(0, |blobs| blobs.max_fee);
+        U256::from(self.blob_gas()).saturating_mul(U256::from(price))
     }
 
     /// Callee, `None` to create a contract.
@@ -253,6 +277,8 @@ where
         access_list: tx.access_list().cloned().unwrap_or_default(),
         authorizations: tx.authorization_list().map(<[_]>::to_vec).unwrap_or_default(),
         authorities: Vec::new(),
+        bound: true,
+        blobs: None,
     };
     check(&fields, chain_id)?;
     let signature = EcdsaSignature { r: signature.r(), s: signature.s(), y_odd: signature.v() };

@@ -8,7 +8,9 @@ use crate::{
     ledger::{executor::Receipt, header::ExecutedHeader, native::NATIVE_TX_TYPE, tx::VerifiedTx},
     types::{Address, U256},
 };
-use alloy_consensus::{ReceiptEnvelope, ReceiptWithBloom, Transaction as _, TxEnvelope, transaction::Recovered};
+use alloy_consensus::{
+    Eip658Value, ReceiptEnvelope, ReceiptWithBloom, Transaction as _, TxEnvelope, transaction::Recovered,
+};
 use alloy_eips::eip2718::Decodable2718;
 use alloy_primitives::Bloom;
 use alloy_rlp::Encodable;
@@ -69,7 +71,7 @@ impl Assembled<'_> {
         let with_bloom = ReceiptWithBloom {
             logs_bloom: receipt.logs.iter().collect::<Bloom>(),
             receipt: alloy_consensus::Receipt {
-                status: receipt.success.into(),
+                status: receipt.post_state.map_or(receipt.success.into(), Eip658Value::PostState),
                 cumulative_gas_used: receipt.cumulative_gas_used,
                 logs: self.logs(index),
             },

@@ -10,6 +10,7 @@ mod idle;
 mod load;
 mod machine;
 mod net;
+mod root;
 mod sample;
 mod slicer;
 mod soak;
@@ -38,6 +39,8 @@ pub enum BenchCommand {
     Slicer(slicer::SlicerArgs),
     /// Speed of the erasure code on one core; needs no network
     Erasure(erasure::ErasureArgs),
+    /// Time of the state root after a block on a large state, and its memory; needs no network
+    Root(root::RootArgs),
 }
 
 /// Runs one bench.
@@ -52,5 +55,6 @@ pub async fn run(command: BenchCommand, global: &Global, output: &Output) -> any
         BenchCommand::Soak(args) => soak::run(args, output).await,
         BenchCommand::Slicer(args) => slicer::run(args, output).await,
         BenchCommand::Erasure(args) => erasure::run(&args, output),
+        BenchCommand::Root(args) => root::run(&args, output),
     }
 }

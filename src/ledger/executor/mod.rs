@@ -7,6 +7,7 @@
 
 mod block_state;
 mod call;
+mod ethereum;
 mod fees;
 mod machine;
 mod modules;
@@ -29,6 +30,7 @@ use machine::Machine;
 use revm::context_interface::result::InvalidTransaction;
 
 pub use call::{Call, Checks, Refusal};
+pub use ethereum::EthereumMachine;
 pub use fees::{INITIAL_BASE_FEE, next_base_fee};
 pub use overlay::Overlay;
 pub use receipt::Receipt;
