@@ -8,7 +8,7 @@ mod keys;
 mod secp;
 mod vrf;
 
-pub use ed25519_batch::{verify_all_zip215, verify_zip215};
+pub use ed25519_batch::{Signed as Zip215Item, verify_all_zip215, verify_zip215};
 pub use keys::{NodeKeys, PublicKey, SecretKey, Signature, SignatureError, native_address, verify_batch};
 pub use secp::{EcdsaKey, EcdsaSignature, recover_address};
 pub use vrf::{VRF_PROOF_BYTES, VrfError, VrfProof, VrfPublicKey, VrfSecretKey};
