@@ -239,7 +239,6 @@ fn receipt(made: &CallResult, raw: &Bytes, env: &BlockEnv, cumulative_gas_used: 
         from: call.from,
         to: call.to,
         contract: None,
-        post_state: None,
         success: made.error.is_none(),
         gas_used: made.gas_used,
         cumulative_gas_used,
