@@ -12,6 +12,7 @@ mod calls;
 mod catch_up;
 mod checks;
 mod committees;
+pub mod dev;
 mod duties;
 mod error;
 mod estimate;

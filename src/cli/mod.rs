@@ -7,6 +7,7 @@
 mod accounts;
 mod bench;
 mod chunks;
+mod dev;
 mod files;
 mod light;
 mod local;
@@ -53,6 +54,8 @@ pub struct Global {
 enum Command {
     /// Run a whole network on this machine, or act on a running one
     Localnet(local::LocalnetArgs),
+    /// Run a chain for developers: one process, blocks on demand, the methods of anvil and Hardhat
+    Dev(dev::DevArgs),
     /// Run one node
     Run(run::RunArgs),
     /// Store a file
@@ -120,6 +123,7 @@ fn dispatch(cli: Cli, output: &Output) -> anyhow::Result<()> {
     let global = &cli.global;
     match cli.command {
         Command::Localnet(args) => local::run(args, output),
+        Command::Dev(args) => dev::run(args, global, output),
         Command::Run(args) => run::run(args, output),
         Command::Config => output.text(crate::config::Config::example_toml().trim_end()),
         Command::Put(args) => block_on(files::put(&args, global, output)).map(drop),

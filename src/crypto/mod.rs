@@ -4,9 +4,11 @@
 
 pub mod hash;
 mod keys;
+mod mnemonic;
 mod secp;
 mod vrf;
 
 pub use keys::{NodeKeys, PublicKey, SecretKey, Signature, SignatureError, native_address, verify_batch};
+pub use mnemonic::{MnemonicError, mnemonic_keys};
 pub use secp::{EcdsaKey, EcdsaSignature, recover_address};
 pub use vrf::{VRF_PROOF_BYTES, VrfError, VrfProof, VrfPublicKey, VrfSecretKey};

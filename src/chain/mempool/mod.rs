@@ -64,6 +64,9 @@ pub enum PoolError {
     /// A fee no block will ever accept.
     #[error("fee cap {fee} is below the floor of {floor}")]
     FeeTooLow { fee: u128, floor: u128 },
+    /// The executor would not run it.
+    #[error("transaction cannot run: {0}")]
+    Refused(String),
     /// State could not be read.
     #[error("state cannot be read: {0}")]
     State(String),
@@ -120,6 +123,17 @@ impl Mempool {
         if tx.max_fee() < FEE_FLOOR {
             return Err(PoolError::FeeTooLow { fee: tx.max_fee(), floor: FEE_FLOOR });
         }
+        self.admit_verified(tx, state, height, local)
+    }
+
+    /// Admits a transaction whose sender is known, whatever it pays.
+    pub fn admit_verified(
+        &self,
+        tx: Arc<VerifiedTx>,
+        state: &dyn StateView,
+        height: Height,
+        local: bool,
+    ) -> Result<Arc<VerifiedTx>, PoolError> {
         // State is read under the lock: a block that lands in between prunes after this insertion, never before it.
         let mut lanes = self.lanes.lock();
         let (next, balance) = state.account(&tx.sender)?.map_or((0, U256::ZERO), |info| (info.nonce, info.balance));
@@ -137,6 +151,19 @@ impl Mempool {
         // Nobody may be listening.
         let _ = self.admitted.send(tx.clone());
         Ok(tx)
+    }
+
+    /// Every waiting transaction, in the order of arrival.
+    pub fn all(&self) -> Vec<Arc<VerifiedTx>> {
+        self.lanes.lock().all()
+    }
+
+    /// Forgets a waiting transaction; those of its sender that come after it stay.
+    pub fn forget(&self, hash: &B256) -> Option<Arc<VerifiedTx>> {
+        let mut lanes = self.lanes.lock();
+        let found = lanes.take(hash);
+        self.ready.send_replace(lanes.any_ready(*self.base_fee.lock()));
+        found.map(|pooled| pooled.tx)
     }
 
     /// Transactions as they are admitted from now on.

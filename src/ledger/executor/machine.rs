@@ -6,6 +6,7 @@ use super::{
     BlockEnv, Dispatch, ExecError,
     block_state::{BlockState, history_slot},
     modules::{ModuleCall, ModulePrecompiles},
+    unsigned::Unsigned,
 };
 use crate::{
     ledger::{
@@ -129,6 +130,12 @@ impl<'a, I> Machine<'a, I> {
 
     /// Runs one transaction and keeps what it changed. The inner error is the transaction's own fault and changes nothing.
     pub fn transact(&mut self, tx: &VerifiedTx) -> Result<Ran, ExecError> {
+        if tx.is_unsigned() {
+            self.evm.ctx.tx = tx_env(tx);
+            let ended = Unsigned::default().run(&mut self.evm);
+            self.keep();
+            return self.sort_out(ended);
+        }
         let ended = self.evm.transact_commit(tx_env(tx));
         self.sort_out(ended)
     }

@@ -11,6 +11,7 @@ use super::{
     machine::{BlockEvm, Ctx, Machine, tx_env},
     overlay::Overlay,
     simulate::{CallError, CallOutcome},
+    unsigned::Unsigned,
 };
 use crate::{
     ledger::{
@@ -214,6 +215,10 @@ impl<'a> Session<'a> {
         machine.evm.precompiles.moved = self.moved.clone();
         self.price_blobs(&mut machine.evm.ctx.block, subject);
         let ended = match subject {
+            Subject::Tx(subject) if subject.is_unsigned() => {
+                machine.evm.ctx.tx = tx.clone();
+                Unsigned::default().inspect_run(&mut machine.evm)
+            }
             Subject::Tx(_) => machine.evm.inspect_one_tx(tx.clone()),
             Subject::Call(..) => {
                 machine.evm.ctx.tx = tx.clone();
