@@ -4,12 +4,14 @@ export CARGO_TARGET_DIR ?= $(HOME)/.cache/cess-target
 CARGO ?= cargo
 BIN := $(CARGO_TARGET_DIR)/release/cess
 ARGS ?=
+# Contracts that are deployed in a localnet's genesis if `make clients` has fetched them (docs/adr/0015-predeployed-contracts.md).
+DEPLOY := $(addprefix --deploy ,$(wildcard $(HOME)/.cache/cess-clients/predeploys/*.hex))
 
 .PHONY: localnet build test setup clients fmt lint bench tidy
 
 ## localnet: install what is missing, build, run validators, miners and a gateway in one process
 localnet: build
-	$(BIN) localnet $(ARGS)
+	$(BIN) localnet $(DEPLOY) $(ARGS)
 
 ## build: the release binary
 build: setup
@@ -21,6 +23,7 @@ test: setup clients
 	$(CARGO) test --locked --test tidy
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) test --locked --lib --tests
+	$(CARGO) test --locked --manifest-path tests/roots/Cargo.toml
 
 ## tidy: the code hygiene rules alone, in seconds
 tidy:
@@ -47,6 +50,6 @@ bench: build
 setup:
 	@bash scripts/setup.sh
 
-## clients: the clients the tests use as users do (foundry's cast), only if they are missing
+## clients: the clients the tests use as users do (foundry, solc, viem, ethers), only if they are missing
 clients: setup
 	@bash scripts/clients.sh

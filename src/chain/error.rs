@@ -46,6 +46,11 @@ pub enum StoreError {
     /// State and executed header disagree.
     #[error("the state of height {height} has root {found}, its header says {expected}: the database is damaged")]
     Root { height: Height, found: B256, expected: B256 },
+    /// A state that takes too much work for one question.
+    #[error(
+        "state of block {height} lies too far back for one question, which got as far as block {reached}: ask again"
+    )]
+    FarState { height: Height, reached: Height },
     /// Transactions and receipts of a block that do not pair up.
     #[error("block {height} has {txs} transactions and {receipts} receipts: the database is damaged")]
     Uneven { height: Height, txs: usize, receipts: usize },

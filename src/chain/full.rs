@@ -7,14 +7,19 @@
 use super::{
     BlockFinalised,
     block_store::BlockStore,
+    checkpoint,
     committees::{Committees, Seated},
     error::StoreError,
     head::Head,
+    keeping::Keeping,
     mempool::{Limits, Mempool, PoolError},
+    past::{Past, PastStates},
     recent::RecentStates,
     records::{ExecutedBlock, GenesisRecord, SkippedTx},
+    recovery,
     state_store::StateStore,
     statesync::unfinished,
+    undo::UndoLog,
 };
 use crate::{
     consensus::{Block, Certificate, beacon, check_round},
@@ -29,6 +34,7 @@ use crate::{
     runtime::{Counter, Gauge, Node, Timer, Worker},
     types::{Address, B256, BlockId, ChainId, Height, Params, params::BLOCK_GAS_LIMIT},
 };
+use parking_lot::Mutex;
 use rayon::prelude::*;
 use std::{
     sync::Arc,
@@ -54,6 +60,12 @@ pub struct FullChain {
     state: StateStore,
     pool: Mempool,
     recent: RecentStates,
+    past: PastStates,
+    undo: UndoLog,
+    keeping: Keeping,
+    kv: Arc<dyn Kv>,
+    /// Height of the newest checkpoint.
+    checkpointed: Mutex<Option<Height>>,
     committees: Committees,
     head: watch::Sender<Arc<Head>>,
     worker: Worker,
@@ -62,28 +74,52 @@ pub struct FullChain {
 impl FullChain {
     /// Opens the chain of `genesis` in `kv`: a fresh database is initialised, an unfinished execution completed. Blocks on the disk.
     pub fn open(node: &Node, kv: Arc<dyn Kv>, genesis: &Genesis) -> Result<Arc<Self>, StoreError> {
+        Self::open_keeping(node, kv, genesis, Keeping::default())
+    }
+
+    /// As [`FullChain::open`], keeping more or less of the past.
+    pub fn open_keeping(
+        node: &Node,
+        kv: Arc<dyn Kv>,
+        genesis: &Genesis,
+        keeping: Keeping,
+    ) -> Result<Arc<Self>, StoreError> {
         if unfinished(kv.as_ref())? {
             return Err(StoreError::UnfinishedSync);
         }
         let (first, delta) = genesis_block(genesis)?;
         let spec = ChainSpec { chain_id: genesis.chain_id, genesis: first.hash, params: genesis.params() };
-        let (blocks, state) = (BlockStore::new(kv.clone()), StateStore::new(kv));
+        let (blocks, state) = (BlockStore::new(kv.clone()), StateStore::new(kv.clone()));
         establish(&blocks, &state, &spec, &first, &delta)?;
         let height = blocks.executed_height()?.unwrap_or_default();
         let newest = blocks.executed(height)?.ok_or(StoreError::Missing { what: "executed header", height })?;
-        let trie = state.rebuild()?;
-        let root = trie.root();
-        if root != newest.header.state_root {
-            return Err(StoreError::Root { height, found: root, expected: newest.header.state_root });
-        }
+        let checkpointed = checkpoint::newest(kv.as_ref())?.map(|record| record.height);
+        let undo = UndoLog::open(kv.clone(), keeping.history, checkpointed)?;
+        let trie = recovery::trie(kv.as_ref(), &state, &undo, &newest)?;
         let pool = Mempool::new(spec.chain_id, Limits::default());
         let committees = Committees::new(&spec.params);
         let next = [committees.of(&state, height + 1)?, committees.of(&state, height + 2)?];
         let interval = Duration::from_millis(spec.params.block_interval_ms);
         let head = watch::Sender::new(Arc::new(Head::new(newest, next, node.clock.unix_ms(), interval)));
-        let recent = RecentStates::new(height, trie);
+        let (recent, past, checkpointed) =
+            (RecentStates::new(height, trie), PastStates::default(), Mutex::new(checkpointed));
         let (node, worker) = (node.clone(), node.workers.register("executor"));
-        let chain = Arc::new(Self { node, spec, blocks, state, pool, recent, committees, head, worker });
+        let chain = Arc::new(Self {
+            node,
+            spec,
+            blocks,
+            state,
+            pool,
+            recent,
+            past,
+            undo,
+            keeping,
+            kv,
+            checkpointed,
+            committees,
+            head,
+            worker,
+        });
         chain.recover()?;
         chain.pool.prune(chain.head().height(), &[], &[], chain.head().next_base_fee);
         Ok(chain)
@@ -110,13 +146,72 @@ impl FullChain {
     }
 
     /// The state after `height` with its proofs, if that is one of the newest blocks.
-    pub fn state_at(&self, height: Height) -> Option<StateTrie> {
+    pub fn recent_state(&self, height: Height) -> Option<StateTrie> {
         self.recent.at(height)
+    }
+
+    /// The state after `height` with its proofs, if the node keeps it. An old one takes work, up to a bound: a state beyond it is
+    /// [`StoreError::FarState`], and nearer to the next one who asks.
+    pub fn past_state(&self, height: Height) -> Result<Option<StateTrie>, StoreError> {
+        if let Some(trie) = self.recent.at(height) {
+            return Ok(Some(trie));
+        }
+        let above = self.recent.oldest();
+        if height > above.0 || height < self.undo.reaches(above.0) {
+            return Ok(None);
+        }
+        match self.past.at(height, above, &self.undo)? {
+            Past::Found(trie) => Ok(Some(trie)),
+            Past::Farther(reached) => Err(StoreError::FarState { height, reached }),
+            Past::Gone => Ok(None),
+        }
+    }
+
+    /// As [`FullChain::past_state`], where it does not matter why there is none.
+    pub fn state_at(&self, height: Height) -> Option<StateTrie> {
+        self.past_state(height).unwrap_or_else(|error| {
+            tracing::warn!(height, %error, "a state of the past cannot be read");
+            None
+        })
     }
 
     /// The oldest block whose state is kept.
     pub fn oldest_state(&self) -> Height {
-        self.recent.oldest()
+        let oldest = self.recent.oldest().0;
+        self.undo.reaches(oldest).min(oldest)
+    }
+
+    /// What this node keeps of the past.
+    pub fn keeping(&self) -> Keeping {
+        self.keeping
+    }
+
+    /// Height of the newest checkpoint of the state.
+    pub fn checkpointed(&self) -> Option<Height> {
+        *self.checkpointed.lock()
+    }
+
+    /// Writes a checkpoint of the newest state and returns its height. Blocks on the disk; blocks may be executed meanwhile.
+    pub fn write_checkpoint(&self, worker: &Worker) -> Result<Height, StoreError> {
+        let (height, trie) = self.recent.newest();
+        worker.busy(format!("state of block {height}"));
+        if self.checkpointed().is_none() {
+            // Blocks go on meanwhile, and nothing else keeps what a start from this checkpoint needs of them.
+            self.undo.pin(height);
+        }
+        let written = checkpoint::write(self.kv.as_ref(), height, &trie, |accounts| worker.progress(accounts, 0));
+        match &written {
+            Ok(()) => {
+                self.undo.pin(height);
+                *self.checkpointed.lock() = Some(height);
+                worker.idle();
+            }
+            Err(error) => {
+                tracing::warn!(height, %error, "no checkpoint of the state could be written");
+                worker.error(error);
+            }
+        }
+        written.map(|()| height)
     }
 
     /// Waiting transactions.
@@ -215,7 +310,7 @@ impl FullChain {
         }));
         self.node.metrics.observe(Timer::BlockExecute, started.elapsed());
         let started = Instant::now();
-        let trie = self.recent.after(&execution.delta);
+        let (trie, undo) = self.recent.after(&execution.delta);
         let ethereum = execution.header(&env, trie.root(), &txs);
         let executed = ExecutedBlock {
             hash: ethereum.hash_slow(),
@@ -225,7 +320,7 @@ impl FullChain {
             time_ms: header.time_ms,
             skipped,
         };
-        let head = self.store(executed, &execution.receipts, &execution.delta, trie)?;
+        let head = self.store(executed, &execution.receipts, &execution.delta, trie, &undo)?;
         self.node.metrics.observe(Timer::BlockCommit, started.elapsed());
         self.settle(block, &head, &execution.receipts, &execution.delta);
         Ok(head)
@@ -237,20 +332,24 @@ impl FullChain {
         receipts: &[Receipt],
         delta: &StateDelta,
         trie: StateTrie,
+        undo: &StateDelta,
     ) -> Result<Arc<Head>, StoreError> {
         let mut batch = Batch::new();
         self.blocks.stage_executed(&mut batch, &executed, receipts);
         let height = executed.height();
+        self.undo.stage(&mut batch, height, undo);
         // The state of the block before: the next two committees were elected long ago.
         let next = [self.committees.of(&self.state, height + 1)?, self.committees.of(&self.state, height + 2)?];
         let interval = Duration::from_millis(self.spec.params.block_interval_ms);
         let head = Arc::new(Head::new(executed, next, self.node.clock.unix_ms(), interval));
         // Buffered: the block is durable already, and a state lost to a power failure is computed again from it.
+        let mut given_up = None;
         let publish = || {
-            self.recent.push(height, trie);
+            given_up = self.recent.push(height, trie);
             self.head.send_replace(head.clone());
         };
         self.state.commit(batch, delta, Durability::Buffered, publish)?;
+        drop(given_up);
         Ok(head)
     }
 

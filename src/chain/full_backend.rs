@@ -100,7 +100,7 @@ impl Backend for FullBackend {
     }
 
     fn state(&self, height: Height) -> Result<ChainState, StateGone> {
-        if let Some(trie) = self.chain.state_at(height) {
+        if let Some(trie) = self.chain.past_state(height)? {
             return Ok(ChainState { trie, code: Arc::new(NewestCode(self.chain.clone())) });
         }
         Err(match height > self.latest() {

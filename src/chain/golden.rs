@@ -1,6 +1,7 @@
 //! Golden bytes of what the chain keeps on disk.
 
 use super::{
+    checkpoint::{CheckpointAccount, CheckpointChunk, CheckpointRecord, CheckpointWord},
     records::{
         GenesisRecord, HeightRecord, ReceiptRecord, ReceiptsRecord, TxPlace,
         tests::{executed, receipt},
@@ -46,4 +47,16 @@ fn account_record() {
 #[test]
 fn storage_word_record() {
     check(&WordRecord([5; 32]));
+}
+
+#[test]
+fn checkpoint_record() {
+    check(&CheckpointRecord { height: 7, root: [1; 32], chunks: 3 });
+}
+
+#[test]
+fn checkpoint_chunk() {
+    let info = AccountInfo { nonce: 3, balance: U256::from(9), code_hash: B256::repeat_byte(4) };
+    let words = vec![CheckpointWord { key: [5; 32], slot: [6; 32], value: [7; 32] }];
+    check(&CheckpointChunk(vec![CheckpointAccount { key: [1; 32], address: [2; 20], info, continued: true, words }]));
 }

@@ -10,6 +10,8 @@ pub mod bft;
 mod block_store;
 mod calls;
 mod catch_up;
+mod checkpoint;
+mod checkpointer;
 mod checks;
 mod committees;
 pub mod dev;
@@ -22,19 +24,26 @@ mod full_backend;
 mod golden;
 mod head;
 #[cfg(test)]
+mod history_tests;
+pub mod import;
+mod keeping;
+#[cfg(test)]
 mod light_tests;
 mod local;
 mod mempool;
 mod node;
 #[cfg(test)]
 mod node_tests;
+mod past;
 mod read_cache;
 mod recent;
 mod records;
+mod recovery;
 mod state_store;
 pub mod statesync;
 #[cfg(test)]
 mod tests;
+mod undo;
 
 pub use app::LedgerApp;
 pub use block_store::BlockStore;
@@ -45,6 +54,7 @@ pub use error::StoreError;
 pub use full::{ChainSpec, FullChain};
 pub use full_backend::FullBackend;
 pub use head::Head;
+pub use keeping::Keeping;
 pub use local::LocalChain;
 pub use mempool::{Limits, Mempool, PoolError, TOPIC_TX};
 pub use node::{ChainConfig, ChainNode, ChainNodeError};

@@ -7,9 +7,10 @@ use super::{
     LedgerApp,
     api::{self, Api},
     bft::{self, BftConfig, BftHandle},
-    duties,
+    checkpointer, duties,
     error::StoreError,
     full::FullChain,
+    keeping::Keeping,
     local::LocalChain,
     mempool::spawn_gossip,
     statesync::{StateServer, StateSync, StateSyncError, SyncConfig},
@@ -35,6 +36,8 @@ pub struct ChainConfig {
     pub bft: BftConfig,
     /// How a node without a chain joins one.
     pub sync: SyncConfig,
+    /// What it keeps of the past.
+    pub keeping: Keeping,
 }
 
 /// Why a chain could not start.
@@ -80,7 +83,8 @@ impl ChainNode {
         let worker = node.workers.register("state sync");
         StateSync { node, net: &net, kv: &kv, genesis, config: &config.sync, worker: &worker }.run().await?;
         let (context, genesis) = (node.clone(), genesis.clone());
-        let chain = node.pool.run(move || FullChain::open(&context, kv, &genesis)).await?;
+        let chain = node.pool.run(move || FullChain::open_keeping(&context, kv, &genesis, config.keeping)).await?;
+        checkpointer::spawn(node, chain.clone());
         server.attach(chain.clone(), worker);
         let outbox = spawn_gossip(node, net.clone(), chain.clone());
         let client = Arc::new(LocalChain::new(chain.clone(), net.clone(), outbox));

@@ -81,6 +81,7 @@ impl Town {
             time_ms: 1_700_000_000_000,
             extra_data: Bytes::new(),
             alloc: BTreeMap::from([(native_address(&native_key().public()), rich)]),
+            deployments: Vec::new(),
             validators: (0..validators).map(validator).collect(),
         };
         change(&mut genesis);
@@ -98,7 +99,7 @@ impl Town {
             net.dial(peer.net.listen_addrs().remove(0)).await.unwrap();
         }
         let wal_dir = self.dir.path().join(format!("n{i}"));
-        let config = ChainConfig { wal_dir, bft: BftConfig::default(), sync };
+        let config = ChainConfig { wal_dir, bft: BftConfig::default(), sync, keeping: Default::default() };
         let chain = ChainNode::start(&node, kv.clone(), net.clone(), &keys, &self.genesis, config).await.unwrap();
         Resident { node, kv, net, chain }
     }
@@ -224,7 +225,8 @@ async fn lone_validator(town: &Town) -> (NodeRuntime, Remains) {
         let listen = vec!["/ip4/127.0.0.1/tcp/0".parse()?];
         let net = Libp2pNetwork::start(HostConfig::new(keys.network.clone(), CHAIN.to_string(), listen), &node).await?;
         let kv = Arc::new(MemoryKv::new());
-        let config = ChainConfig { wal_dir, bft: BftConfig::default(), sync: Default::default() };
+        let config =
+            ChainConfig { wal_dir, bft: BftConfig::default(), sync: Default::default(), keeping: Default::default() };
         let chain = ChainNode::start(&node, kv.clone(), net.clone(), &keys, &genesis, config).await?;
         let remains =
             Remains { chain: Arc::downgrade(chain.client.chain()), kv: Arc::downgrade(&kv), net: Arc::downgrade(&net) };
@@ -457,7 +459,12 @@ async fn without_an_offer_only_those_who_insist_give_up() {
     net.dial(validator.net.listen_addrs().remove(0)).await.unwrap();
     let mut sync = by_state();
     sync.timing.patience = Duration::from_millis(300);
-    let config = ChainConfig { wal_dir: town.dir.path().join("n5"), bft: BftConfig::default(), sync };
+    let config = ChainConfig {
+        wal_dir: town.dir.path().join("n5"),
+        bft: BftConfig::default(),
+        sync,
+        keeping: Default::default(),
+    };
     let kv = Arc::new(MemoryKv::new());
     let refused = ChainNode::start(&node, kv.clone(), net, &keys, &town.genesis, config).await.err().unwrap();
     assert!(refused.to_string().contains("no peer offered a snapshot"), "{refused}");

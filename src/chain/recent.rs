@@ -3,17 +3,14 @@
 //! Owns how many are kept. Must not know blocks. Invariant: heights are consecutive and the last is the newest executed one.
 
 use crate::{
-    ledger::{
-        commitment::{StateCommitment, StateTrie},
-        state::StateDelta,
-    },
+    ledger::{commitment::StateTrie, state::StateDelta},
     types::Height,
 };
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 
 /// States kept. Each costs what its block changed.
-const KEPT_STATES: usize = 64;
+pub(super) const KEPT_STATES: u64 = 64;
 
 /// The newest states, oldest first.
 pub(super) struct RecentStates {
@@ -26,22 +23,21 @@ impl RecentStates {
         Self { states: Mutex::new(VecDeque::from([(height, trie)])) }
     }
 
-    /// The newest state with `delta` applied. It is kept once [`RecentStates::push`] is told.
-    pub fn after(&self, delta: &StateDelta) -> StateTrie {
+    /// The newest state with `delta` applied, and the delta that takes it back. It is kept once [`RecentStates::push`] is told.
+    pub fn after(&self, delta: &StateDelta) -> (StateTrie, StateDelta) {
         let mut trie = self.newest().1;
-        trie.apply(delta);
-        trie
+        let (_, undo) = trie.apply_undoable(delta);
+        (trie, undo)
     }
 
-    /// Keeps the state of the next block.
-    pub fn push(&self, height: Height, trie: StateTrie) {
+    /// Keeps the state of the next block. Returns the one that is not kept any more: giving it up takes time that no lock should.
+    pub fn push(&self, height: Height, trie: StateTrie) -> Option<StateTrie> {
         let mut states = self.states.lock();
         let newest = states.back().map(|(newest, _)| *newest);
         assert_eq!(newest.map(|newest| newest + 1), Some(height), "states are kept block by block");
         states.push_back((height, trie));
-        if states.len() > KEPT_STATES {
-            states.pop_front();
-        }
+        let full = states.len() > usize::try_from(KEPT_STATES).unwrap_or(usize::MAX);
+        if full { states.pop_front().map(|(_, trie)| trie) } else { None }
     }
 
     /// The state after `height`, if it is kept.
@@ -49,12 +45,13 @@ impl RecentStates {
         self.states.lock().iter().rev().find(|(kept, _)| *kept == height).map(|(_, trie)| trie.clone())
     }
 
-    /// The oldest height whose state is kept.
-    pub fn oldest(&self) -> Height {
-        self.states.lock().front().map(|(height, _)| *height).expect("there is always at least one state")
+    /// The oldest state that is kept.
+    pub fn oldest(&self) -> (Height, StateTrie) {
+        self.states.lock().front().cloned().expect("there is always at least one state")
     }
 
-    fn newest(&self) -> (Height, StateTrie) {
+    /// The newest state.
+    pub fn newest(&self) -> (Height, StateTrie) {
         self.states.lock().back().cloned().expect("there is always at least one state")
     }
 }
@@ -77,9 +74,10 @@ mod tests {
             let account = AccountDelta { info: Some(info), ..AccountDelta::default() };
             StateDelta { accounts: BTreeMap::from([(address, account)]), code: BTreeMap::new() }
         };
-        let last = 5 + 2 * u64::try_from(KEPT_STATES).unwrap();
+        let last = 5 + 2 * KEPT_STATES;
         for height in 6..=last {
-            recent.push(height, recent.after(&paid(height)));
+            let given_up = recent.push(height, recent.after(&paid(height)).0);
+            assert_eq!(given_up.is_some(), height >= 5 + KEPT_STATES);
         }
         let balance = |height| recent.at(height).map(|trie| trie.account(&address).unwrap().info.balance);
         assert_eq!(balance(last), Some(U256::from(last)));

@@ -225,6 +225,7 @@ impl From<ReceiptRecord> for Receipt {
             logs: r.logs.into_iter().map(log).collect(),
             output: r.output.into(),
             halt: r.halt,
+            post_state: None,
         }
     }
 }
@@ -252,6 +253,7 @@ pub(super) mod tests {
             }],
             output: Bytes::from_static(b"revert"),
             halt: Some("out of gas".into()),
+            post_state: None,
         }
     }
 

@@ -9,14 +9,15 @@ use crate::{
     codec::{self, Wire},
     kv::{Batch, Column, Durability, Entry, Kv},
     ledger::{
-        commitment::StateTrie,
-        state::{AccountInfo, StateDelta, StateError, StateView},
+        commitment::{Account, StateTrie},
+        state::{AccountDelta, AccountInfo, StateDelta, StateError, StateView},
     },
     types::{Address, B256, U256},
 };
 use alloy_primitives::Bytes;
 use borsh::{BorshDeserialize, BorshSerialize};
 use parking_lot::{Mutex, RwLock};
+use rayon::prelude::*;
 use std::sync::{
     Arc,
     atomic::{AtomicU64, Ordering},
@@ -99,19 +100,53 @@ impl StateStore {
         read(self)
     }
 
-    /// The commitment to the state as it is stored, computed from scratch.
+    /// The commitment to the state as it is stored, computed from scratch on all threads.
     pub fn rebuild(&self) -> Result<StateTrie, StoreError> {
-        let accounts = Rows::new(&self.kv, Column::Accounts).map(|row| {
+        let parts: Result<Vec<Vec<Account>>, StoreError> =
+            (0..=u8::MAX).into_par_iter().map(|first| self.accounts_under(first)).collect();
+        Ok(StateTrie::build(parts?.into_iter().flatten().collect()))
+    }
+
+    /// The accounts whose addresses begin with `first`, with their storage.
+    fn accounts_under(&self, first: u8) -> Result<Vec<Account>, StoreError> {
+        let mut words = Rows::under(&self.kv, Column::Slots, &[first]).map(word_in).peekable();
+        let accounts = Rows::under(&self.kv, Column::Accounts, &[first]).map(|row| {
             let (key, value) = row?;
-            Ok((address_in(Column::Accounts, &key, 20)?, codec::decode::<AccountRecord>(&value)?.0))
+            let address = address_in(Column::Accounts, &key, 20)?;
+            let mut slots = Vec::new();
+            // Both columns are in the order of addresses.
+            while let Some(word) = words.next_if(|word| word.as_ref().map_or(true, |(owner, ..)| *owner <= address)) {
+                let (owner, slot, value) = word?;
+                if owner == address {
+                    slots.push((slot, value));
+                }
+            }
+            Ok(Account::storing(address, codec::decode::<AccountRecord>(&value)?.0, slots))
         });
-        let slots = Rows::new(&self.kv, Column::Slots).map(|row| {
-            let (key, value) = row?;
-            let address = address_in(Column::Slots, &key, 52)?;
-            let word: WordRecord = codec::decode(&value)?;
-            Ok((address, U256::from_be_slice(&key[20..]), U256::from_be_bytes(word.0)))
-        });
-        StateTrie::rebuild(accounts, slots)
+        accounts.collect()
+    }
+
+    /// What the keys of `keys` lead to now; its values mean nothing. Of an account that was emptied meanwhile, everything.
+    pub fn newest_of(&self, keys: StateDelta) -> Result<StateDelta, StoreError> {
+        let now = |(address, keys): (Address, AccountDelta)| -> Result<_, StoreError> {
+            let info = self.stored::<AccountRecord>(Column::Accounts, address.as_slice())?.map(|record| record.0);
+            let slots = if keys.wiped {
+                let words = Rows::under(&self.kv, Column::Slots, address.as_slice()).map(word_in);
+                words.map(|word| word.map(|(_, slot, value)| (slot, value))).collect::<Result<_, _>>()?
+            } else {
+                let word = |slot: &U256| self.stored::<WordRecord>(Column::Slots, &slot_key(&address, slot));
+                let value = |word: Option<WordRecord>| word.map_or(U256::ZERO, |word| U256::from_be_bytes(word.0));
+                keys.slots.keys().map(|slot| Ok((*slot, value(word(slot)?)))).collect::<Result<_, StoreError>>()?
+            };
+            Ok((address, AccountDelta { info, slots, wiped: keys.wiped || info.is_none() }))
+        };
+        let keys: Vec<_> = keys.accounts.into_iter().collect();
+        let accounts: Vec<_> = keys.into_par_iter().map(now).collect::<Result<_, _>>()?;
+        Ok(StateDelta { accounts: accounts.into_iter().collect(), ..StateDelta::default() })
+    }
+
+    fn stored<T: Wire>(&self, column: Column, key: &[u8]) -> Result<Option<T>, StoreError> {
+        Ok(self.kv.get(column, key)?.map(|bytes| codec::decode(&bytes)).transpose()?)
     }
 
     fn stage(&self, batch: &mut Batch, delta: &StateDelta) -> Result<(), StoreError> {
@@ -255,6 +290,14 @@ fn address_in(column: Column, key: &[u8], len: usize) -> Result<Address, StoreEr
     Ok(Address::from_slice(&key[..20]))
 }
 
+/// A row of [`Column::Slots`].
+fn word_in(row: Result<Entry, StoreError>) -> Result<(Address, U256, U256), StoreError> {
+    let (key, value) = row?;
+    let address = address_in(Column::Slots, &key, 52)?;
+    let word: WordRecord = codec::decode(&value)?;
+    Ok((address, U256::from_be_slice(&key[20..]), U256::from_be_bytes(word.0)))
+}
+
 /// Every row of a column under a prefix, read page by page.
 struct Rows<'a> {
     kv: &'a Arc<dyn Kv>,
@@ -266,10 +309,6 @@ struct Rows<'a> {
 }
 
 impl<'a> Rows<'a> {
-    fn new(kv: &'a Arc<dyn Kv>, column: Column) -> Self {
-        Self::under(kv, column, &[])
-    }
-
     fn under(kv: &'a Arc<dyn Kv>, column: Column, prefix: &[u8]) -> Self {
         Self { kv, column, prefix: prefix.to_vec(), from: prefix.to_vec(), page: Vec::new().into_iter(), ended: false }
     }

@@ -1,13 +1,13 @@
 //! `accounts` and `send`.
 
 use super::{
-    Global,
+    Global, Usage,
     output::{Output, table},
     target::Target,
-    transfer::transfer,
+    transfer::{transfer, transfer_all},
 };
 use crate::{
-    client::dev_accounts,
+    client::{Wallet, dev_accounts},
     types::{Address, Amount, Profile, U256, format_tokens},
 };
 use clap::Args;
@@ -27,6 +27,9 @@ pub struct SendArgs {
     to: Address,
     /// Tokens, such as 1.5, or 1000wei
     amount: Amount,
+    /// Further accounts and amounts, all in one transaction that moves all or none; for native accounts
+    #[arg(value_name = "TO AMOUNT")]
+    more: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -64,6 +67,9 @@ pub async fn list(args: AccountsArgs, global: &Global, output: &Output) -> anyho
 pub async fn send(args: SendArgs, global: &Global, output: &Output) -> anyhow::Result<()> {
     let target = Target::find(global)?;
     let wallet = target.wallet(global).await?;
+    if !args.more.is_empty() {
+        return send_all(&wallet, &args, output).await;
+    }
     let outcome = transfer(&wallet, args.to, args.amount).await?;
     let document = serde_json::json!({
         "from": wallet.address(), "to": args.to, "amount": args.amount.0, "tx": outcome.tx, "block": outcome.height,
@@ -71,4 +77,28 @@ pub async fn send(args: SendArgs, global: &Global, output: &Output) -> anyhow::R
     output.document(&document, |_| {
         format!("sent {} CESS to {} (block {}, transaction {})", args.amount, args.to, outcome.height, outcome.tx)
     })
+}
+
+async fn send_all(wallet: &Wallet, args: &SendArgs, output: &Output) -> anyhow::Result<()> {
+    let mut transfers = vec![(args.to, args.amount)];
+    for pair in args.more.chunks(2) {
+        transfers.push(transfer_of(pair)?);
+    }
+    let outcome = transfer_all(wallet, &transfers).await?;
+    let listed = transfers.iter().map(|(to, amount)| serde_json::json!({ "to": to, "amount": amount.0 }));
+    let document = serde_json::json!({
+        "from": wallet.address(), "transfers": listed.collect::<Vec<_>>(), "tx": outcome.tx, "block": outcome.height,
+    });
+    output.document(&document, |_| {
+        format!("sent to {} accounts (block {}, transaction {})", transfers.len(), outcome.height, outcome.tx)
+    })
+}
+
+fn transfer_of(pair: &[String]) -> Result<(Address, Amount), Usage> {
+    let [to, amount] = pair else {
+        return Err(Usage(format!("`{}` is not followed by an amount", pair.concat())));
+    };
+    let to_account = to.parse().map_err(|_| Usage(format!("`{to}` is not an account")))?;
+    let tokens = amount.parse().map_err(|e| Usage(format!("`{amount}` is not an amount: {e}")))?;
+    Ok((to_account, tokens))
 }

@@ -9,8 +9,10 @@ use crate::{
     runtime::{EXIT_FORCED, Signals, telemetry},
     types::{Amount, ByteCount, format_tokens},
 };
+use alloy_primitives::Bytes;
+use anyhow::Context;
 use clap::{Args, Subcommand};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Arguments of `cess localnet`.
 #[derive(Debug, Args)]
@@ -54,6 +56,9 @@ struct StartArgs {
     /// Shortest time between blocks [default: the dev profile's 250]
     #[arg(long, value_name = "MILLIS")]
     block_interval: Option<u64>,
+    /// Contract to deploy in the genesis: a file with its salt and init code in hexadecimal. May be given again
+    #[arg(long, value_name = "FILE")]
+    deploy: Vec<PathBuf>,
     /// Port of the first validator's JSON-RPC; 0 takes a free one
     #[arg(long, default_value_t = RPC_PORT, value_name = "PORT")]
     rpc_port: u16,
@@ -154,6 +159,7 @@ async fn start(args: StartArgs, output: &Output) -> anyhow::Result<()> {
         space: args.space,
         era_blocks: args.era_blocks,
         block_interval_ms: args.block_interval,
+        deployments: args.deploy.iter().map(|path| deployment(path)).collect::<anyhow::Result<_>>()?,
         rpc_port: args.rpc_port,
         gateway_port: args.gateway_port,
     };
@@ -173,6 +179,16 @@ async fn start(args: StartArgs, output: &Output) -> anyhow::Result<()> {
     }
     signals.unless_forced(running.stop()).await?;
     Ok(())
+}
+
+/// Reads a salt and init code, the call data of the CREATE2 deployer.
+fn deployment(path: &Path) -> anyhow::Result<Bytes> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("`{}` cannot be read", path.display()))?;
+    let text = text.trim();
+    let bytes = hex::decode(text.strip_prefix("0x").unwrap_or(text));
+    let named =
+        bytes.with_context(|| format!("`{}` does not hold a salt and init code in hexadecimal", path.display()));
+    named.map(Bytes::from)
 }
 
 fn describe(document: &ReadyDocument) -> String {

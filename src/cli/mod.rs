@@ -9,6 +9,7 @@ mod bench;
 mod chunks;
 mod dev;
 mod files;
+mod import;
 mod light;
 mod local;
 mod output;
@@ -58,6 +59,8 @@ enum Command {
     Dev(dev::DevArgs),
     /// Run one node
     Run(run::RunArgs),
+    /// Import a published Ethereum chain and serve it
+    ImportChain(import::ImportArgs),
     /// Store a file
     Put(files::PutArgs),
     /// Fetch a file
@@ -125,6 +128,7 @@ fn dispatch(cli: Cli, output: &Output) -> anyhow::Result<()> {
         Command::Localnet(args) => local::run(args, output),
         Command::Dev(args) => dev::run(args, global, output),
         Command::Run(args) => run::run(args, output),
+        Command::ImportChain(args) => import::import(args, output),
         Command::Config => output.text(crate::config::Config::example_toml().trim_end()),
         Command::Put(args) => block_on(files::put(&args, global, output)).map(drop),
         Command::Get(args) => block_on(files::get(&args, global, output)),

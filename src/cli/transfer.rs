@@ -2,7 +2,8 @@
 
 use crate::{
     client::{TxOutcome, Wallet},
-    types::{Address, Amount, format_tokens},
+    ledger::native::Call,
+    types::{Address, Amount, U256, format_tokens},
 };
 use anyhow::bail;
 use std::time::Duration;
@@ -12,9 +13,17 @@ const FINAL_DEADLINE: Duration = Duration::from_secs(60);
 
 /// Sends `amount` to `to` and waits for finality.
 pub async fn transfer(wallet: &Wallet, to: Address, amount: Amount) -> anyhow::Result<TxOutcome> {
+    transfer_all(wallet, &[(to, amount)]).await
+}
+
+/// Sends to several accounts in one transaction, all or none, and waits for finality.
+pub async fn transfer_all(wallet: &Wallet, transfers: &[(Address, Amount)]) -> anyhow::Result<TxOutcome> {
     let balance = wallet.chain().balance(wallet.address()).await?;
-    if balance < amount.0 {
-        bail!("account {} has {} CESS, cannot send {amount}", wallet.address(), format_tokens(balance));
+    let sum = transfers.iter().fold(U256::ZERO, |sum, (_, amount)| sum.saturating_add(amount.0));
+    if balance < sum {
+        let (balance, sum) = (format_tokens(balance), format_tokens(sum));
+        bail!("account {} has {balance} CESS, cannot send {sum}", wallet.address());
     }
-    Ok(wallet.send_and_wait(to, amount.0, Default::default(), FINAL_DEADLINE).await?)
+    let call = |(to, amount): &(Address, Amount)| Call { to: *to, value: amount.0, data: Default::default() };
+    Ok(wallet.send_batch_and_wait(transfers.iter().map(call).collect(), None, FINAL_DEADLINE).await?)
 }

@@ -1,6 +1,9 @@
 //! Revert data as a sentence: the custom errors of the protocol modules, `Error(string)` and `Panic(uint256)`.
 
-use crate::ledger::abi::{IFiles, IMiners, IStaking};
+use crate::ledger::{
+    abi::{IEd25519, IFiles, IMiners, IStaking},
+    native::CallFailed,
+};
 use crate::types::{FileId, format_tokens};
 use alloy_sol_types::{Panic, Revert, SolError, SolInterface};
 
@@ -18,6 +21,8 @@ pub fn explain(data: &[u8]) -> String {
         .or_else(|| IFiles::IFilesErrors::abi_decode(data).ok().map(|e| of_files(&e)))
         .or_else(|| IMiners::IMinersErrors::abi_decode(data).ok().map(|e| of_miners(&e)))
         .or_else(|| IStaking::IStakingErrors::abi_decode(data).ok().map(|e| of_staking(&e)))
+        .or_else(|| IEd25519::CountMismatch::abi_decode(data).ok().map(|e| of_counts(&e)))
+        .or_else(|| CallFailed::abi_decode(data).ok().map(|e| of_batch(&e)))
         .unwrap_or_else(|| unknown(data))
 }
 
@@ -59,6 +64,20 @@ fn of_files(error: &IFiles::IFilesErrors) -> String {
             format!("the beacon of block {} cannot be used, blocks {} to {} can", e.height, e.oldest, e.newest)
         }
     }
+}
+
+fn of_counts(error: &IEd25519::CountMismatch) -> String {
+    let (keys, bytes, messages) = (error.keys, error.signatureBytes, error.messages);
+    format!("{keys} keys were given with {messages} messages and {bytes} B of signatures, a signature is 64 B")
+}
+
+fn of_batch(error: &CallFailed) -> String {
+    // A call inside may be of a contract that puts a failed batch's data into its own: one level is told apart.
+    let inner = match CallFailed::abi_decode(&error.reason) {
+        Ok(nested) => unknown(&nested.reason),
+        Err(_) => explain(&error.reason),
+    };
+    format!("call {} of the batch failed: {inner}", error.index)
 }
 
 fn of_miners(error: &IMiners::IMinersErrors) -> String {

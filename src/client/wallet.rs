@@ -6,7 +6,11 @@
 use super::remote::is_already_known;
 use super::{ChainClient, ChainError, TxOutcome, revert};
 use crate::crypto::{EcdsaKey, SecretKey, native_address};
-use crate::ledger::{native::NativeTx, tx::sign_eip1559};
+use crate::ledger::{
+    native::{BATCH_MAX_CALLS, Call, NativeBatch, NativeTx},
+    tx::sign_eip1559,
+};
+use crate::rpc::error::TX_REJECTED;
 use crate::types::{Address, B256, ChainId, U256, params::BLOCK_GAS_LIMIT};
 use alloy_consensus::TxEip1559;
 use alloy_eips::eip2930::AccessList;
@@ -79,9 +83,9 @@ impl Signer {
 /// What a transaction shall do.
 #[derive(Debug, Clone)]
 struct Order {
-    to: Address,
-    value: U256,
-    data: Bytes,
+    call: Call,
+    /// Calls after the first, which make it a batch.
+    more: Vec<Call>,
     gas_limit: u64,
     max_fee: u64,
 }
@@ -145,7 +149,7 @@ impl Wallet {
         data: Bytes,
         gas_limit: Option<u64>,
     ) -> Result<B256, ChainError> {
-        Ok(self.hand_in(to, value, data, gas_limit).await?.hash)
+        Ok(self.hand_in(Call { to, value, data }, Vec::new(), gas_limit).await?.hash)
     }
 
     /// Sends and waits until the transaction is final, handing it in again while it is not. A transaction that was
@@ -159,23 +163,39 @@ impl Wallet {
         deadline: Duration,
     ) -> Result<TxOutcome, ChainError> {
         let end = Instant::now() + deadline;
-        let signed = self.hand_in(to, value, data, None).await?;
+        let signed = self.hand_in(Call { to, value, data }, Vec::new(), None).await?;
         self.until_final(&signed, end, deadline).await
     }
 
-    async fn hand_in(
+    /// Sends several calls as one transaction, all or none, and waits as [`Wallet::send_and_wait`] does. For native accounts.
+    /// Without `gas_limit` each call is measured alone, on the state before all: give one where a call needs an earlier one.
+    pub async fn send_batch_and_wait(
         &self,
-        to: Address,
-        value: U256,
-        data: Bytes,
+        mut calls: Vec<Call>,
         gas_limit: Option<u64>,
-    ) -> Result<Signed, ChainError> {
+        deadline: Duration,
+    ) -> Result<TxOutcome, ChainError> {
+        let refused = |message| Err(ChainError::Refused { code: TX_REJECTED, message });
+        let end = Instant::now() + deadline;
+        if calls.is_empty() || calls.len() > BATCH_MAX_CALLS {
+            return refused(format!("a batch of {} calls cannot be sent, it has 1 to {BATCH_MAX_CALLS}", calls.len()));
+        }
+        if calls.len() > 1 && matches!(self.signer, Signer::Ecdsa(_)) {
+            return refused("only a native account (ed25519 key) can send several calls in one transaction".into());
+        }
+        let more = calls.split_off(1);
+        let first = calls.remove(0);
+        let signed = self.hand_in(first, more, gas_limit).await?;
+        self.until_final(&signed, end, deadline).await
+    }
+
+    async fn hand_in(&self, call: Call, more: Vec<Call>, gas_limit: Option<u64>) -> Result<Signed, ChainError> {
         let gas_limit = match gas_limit {
             Some(limit) => limit,
-            None => padded(self.chain.estimate_gas(self.address(), to, value, data.clone()).await?),
+            None => self.measure(&call, &more).await?,
         };
         let max_fee = self.chain.base_fee().await?.saturating_mul(BASE_FEE_ROOM).saturating_add(TIP);
-        let order = Order { to, value, data, gas_limit, max_fee };
+        let order = Order { call, more, gas_limit, max_fee };
         // One transaction at a time is handed in: the next one's nonce depends on whether this one was taken.
         let mut nonce = self.nonce.lock().await;
         let mut attempts = 0;
@@ -194,6 +214,15 @@ impl Wallet {
         }
     }
 
+    async fn measure(&self, call: &Call, more: &[Call]) -> Result<u64, ChainError> {
+        let mut gas = 0u64;
+        for call in std::iter::once(call).chain(more) {
+            let estimate = self.chain.estimate_gas(self.address(), call.to, call.value, call.data.clone()).await?;
+            gas = gas.saturating_add(estimate);
+        }
+        Ok(padded(gas))
+    }
+
     async fn next_nonce(&self, held: Option<&Nonce>) -> Result<u64, ChainError> {
         match held.filter(|nonce| nonce.used_at.elapsed() < NONCE_TRUST) {
             Some(nonce) => Ok(nonce.next),
@@ -203,7 +232,8 @@ impl Wallet {
 
     fn sign(&self, order: &Order, nonce: u64) -> Signed {
         let raw = match &self.signer {
-            Signer::Native(key) => self.native(order, nonce, key),
+            Signer::Native(key) if order.more.is_empty() => self.native(order, nonce, key),
+            Signer::Native(key) => self.native_batch(order, nonce, key),
             Signer::Ecdsa(key) => self.ethereum(order, nonce, key),
         };
         Signed { hash: keccak256(&raw), raw }
@@ -217,11 +247,24 @@ impl Wallet {
             max_fee: order.max_fee,
             gas_limit: order.gas_limit,
             key: key.public(),
-            to: order.to,
-            value: order.value,
-            data: order.data.clone(),
+            to: order.call.to,
+            value: order.call.value,
+            data: order.call.data.clone(),
         };
         tx.sign(key)
+    }
+
+    fn native_batch(&self, order: &Order, nonce: u64, key: &SecretKey) -> Bytes {
+        let batch = NativeBatch {
+            chain_id: self.chain_id,
+            nonce,
+            max_priority_fee: TIP,
+            max_fee: order.max_fee,
+            gas_limit: order.gas_limit,
+            key: key.public(),
+            calls: std::iter::once(&order.call).chain(&order.more).cloned().collect(),
+        };
+        batch.sign(key)
     }
 
     fn ethereum(&self, order: &Order, nonce: u64, key: &EcdsaKey) -> Bytes {
@@ -231,10 +274,10 @@ impl Wallet {
             gas_limit: order.gas_limit,
             max_fee_per_gas: u128::from(order.max_fee),
             max_priority_fee_per_gas: u128::from(TIP),
-            to: order.to.into(),
-            value: order.value,
+            to: order.call.to.into(),
+            value: order.call.value,
             access_list: AccessList::default(),
-            input: order.data.clone(),
+            input: order.call.data.clone(),
         };
         sign_eip1559(&tx, key)
     }

@@ -59,6 +59,8 @@ pub(super) fn config(layers: &Layers) -> Result<Config, ConfigError> {
             idle_block_interval_ms: at("chain", "idle_block_interval_ms").number_or_none(600_000)?,
             sync: at("chain", "sync").parse()?,
             mempool_max_txs: at("chain", "mempool_max_txs").number(16..=1_000_000)?,
+            history: at("chain", "history").parse()?,
+            checkpoint_blocks: at("chain", "checkpoint_blocks").number(0..=1_000_000)?,
         },
     })
 }
@@ -94,6 +96,8 @@ pub(super) fn layers(config: &Config) -> Layers {
         ("chain", "idle_block_interval_ms", optional(chain.idle_block_interval_ms)),
         ("chain", "sync", text(&chain.sync)),
         ("chain", "mempool_max_txs", number(chain.mempool_max_txs)),
+        ("chain", "history", text(&chain.history)),
+        ("chain", "checkpoint_blocks", number(chain.checkpoint_blocks)),
     ];
     let mut layers = Layers::defaults();
     for (section, key, value) in values {

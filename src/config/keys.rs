@@ -208,4 +208,23 @@ const CHAIN: &[Key] = &[
         env: "CESS_CHAIN_MEMPOOL_MAX_TXS",
         doc: &["Most transactions that wait for a block, 16 to 1000000."],
     },
+    Key {
+        name: "history",
+        default: r#""pruned""#,
+        env: "CESS_CHAIN_HISTORY",
+        doc: &[
+            "Whose states a chain node keeps readable, one of: pruned, archive. pruned keeps those of the newest 64 blocks, archive that",
+            "of every block it executes from then on: balances, calls, proofs and traces of any height, for about 100 B of disk for",
+            "every account or slot a block changes.",
+        ],
+    },
+    Key {
+        name: "checkpoint_blocks",
+        default: "1000",
+        env: "CESS_CHAIN_CHECKPOINT_BLOCKS",
+        doc: &[
+            "Blocks between two checkpoints of the state, from which a chain node starts faster, at most 1000000. They take about",
+            "130 B of disk an account and are written in the background. 0 writes none.",
+        ],
+    },
 ];

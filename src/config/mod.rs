@@ -8,6 +8,7 @@
 mod build;
 mod error;
 mod flags;
+mod history;
 mod keys;
 mod layers;
 mod nearest;
@@ -19,6 +20,7 @@ mod tests;
 
 pub use error::{ConfigError, Source};
 pub use flags::Flags;
+pub use history::History;
 pub use keys::{Key, SECTIONS, Section};
 pub use sync_mode::SyncMode;
 
@@ -159,6 +161,10 @@ pub struct ChainConfig {
     pub sync: SyncMode,
     /// Transactions the mempool holds.
     pub mempool_max_txs: u32,
+    /// Whose states stay readable.
+    pub history: History,
+    /// Blocks between two checkpoints of the state, 0 for none.
+    pub checkpoint_blocks: u32,
 }
 
 impl Config {

@@ -23,6 +23,8 @@ pub const DOMAIN_ERA_REVEAL: &str = "cess 2026 era reveal v1";
 pub const DOMAIN_POSSESSION: &str = "cess 2026 validator key possession v1";
 /// Domain of native transactions.
 pub const DOMAIN_NATIVE_TX: &str = "cess 2026 native transaction v1";
+/// Domain of the coefficients that ed25519 batches are checked with.
+pub const DOMAIN_ED25519_BATCH: &str = "cess 2026 ed25519 batch v1";
 
 /// Plain BLAKE3, for content ids that other tools can recompute.
 pub fn content(bytes: &[u8]) -> [u8; 32] {

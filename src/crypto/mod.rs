@@ -2,12 +2,14 @@
 //!
 //! Invariants: every hash has a domain; one seed yields independent keys per purpose; secrets are zeroised on drop.
 
+mod ed25519_batch;
 pub mod hash;
 mod keys;
 mod mnemonic;
 mod secp;
 mod vrf;
 
+pub use ed25519_batch::{verify_all_zip215, verify_zip215};
 pub use keys::{NodeKeys, PublicKey, SecretKey, Signature, SignatureError, native_address, verify_batch};
 pub use mnemonic::{MnemonicError, mnemonic_keys};
 pub use secp::{EcdsaKey, EcdsaSignature, recover_address};

@@ -31,11 +31,15 @@ pub enum Column {
     Files,
     /// Parts of a state that is being taken over which are still missing.
     StateSync,
+    /// height → what leads from the state after this block back to the one before.
+    Undo,
+    /// height ‖ number → a chunk of the state's newest checkpoint.
+    Checkpoints,
 }
 
 impl Column {
     /// Every column.
-    pub const ALL: [Column; 14] = [
+    pub const ALL: [Column; 16] = [
         Column::Meta,
         Column::Blocks,
         Column::Certificates,
@@ -50,6 +54,8 @@ impl Column {
         Column::Uploads,
         Column::Files,
         Column::StateSync,
+        Column::Undo,
+        Column::Checkpoints,
     ];
 
     /// Name of the column family on disk.
@@ -69,6 +75,8 @@ impl Column {
             Column::Uploads => "uploads",
             Column::Files => "files",
             Column::StateSync => "state-sync",
+            Column::Undo => "undo",
+            Column::Checkpoints => "checkpoints",
         }
     }
 
@@ -76,7 +84,9 @@ impl Column {
     /// the columns of every block get more.
     pub const fn memtable_bytes(self) -> usize {
         match self {
-            Column::Blocks | Column::Executed | Column::Accounts | Column::Slots | Column::TxIndex => 16 << 20,
+            Column::Blocks | Column::Executed | Column::Accounts | Column::Slots | Column::TxIndex | Column::Undo => {
+                16 << 20
+            }
             _ => 4 << 20,
         }
     }

@@ -1,15 +1,22 @@
 //! The state root: one hash that commits to every account and slot, as Ethereum defines it.
 //!
-//! Owns the account trie and the storage tries. Must not know where flat state is kept. Invariant: after [`StateCommitment::apply`]
-//! the root equals the one alloy-trie computes from the flat state.
+//! Owns the account trie and the storage tries. Must not know where flat state is kept. Invariants: after
+//! [`StateCommitment::apply`] the root equals the one alloy-trie computes from the flat state; what
+//! [`StateTrie::apply_undoable`] returns leads from the state after a block back to the one before.
 
 use super::{
     state::{AccountDelta, AccountInfo, StateDelta},
-    trie::{Leaf, Trie},
+    trie::{Change, Leaf, Trie},
 };
 use crate::types::{Address, B256, U256};
 use alloy_primitives::{Bytes, keccak256};
+use alloy_rlp::Encodable;
 use alloy_trie::{EMPTY_ROOT_HASH, TrieAccount};
+use rayon::prelude::*;
+use std::collections::BTreeMap;
+
+/// Keys from which on they are hashed and sorted in parallel.
+const PARALLEL_MIN_KEYS: usize = 256;
 
 /// A commitment to the whole state that follows it block by block.
 pub trait StateCommitment: Send + Sync {
@@ -52,15 +59,15 @@ pub struct Word {
 }
 
 impl Leaf for Account {
-    fn encode(&self) -> Vec<u8> {
+    fn encode(&self, out: &mut Vec<u8>) {
         let AccountInfo { nonce, balance, code_hash } = self.info;
-        alloy_rlp::encode(TrieAccount::new(nonce, balance, self.storage.root(), code_hash))
+        TrieAccount::new(nonce, balance, self.storage.root(), code_hash).encode(out);
     }
 }
 
 impl Leaf for Word {
-    fn encode(&self) -> Vec<u8> {
-        alloy_rlp::encode(self.value)
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.value.encode(out);
     }
 }
 
@@ -75,21 +82,57 @@ fn slot_key(slot: &U256) -> B256 {
 }
 
 impl StateTrie {
-    /// The commitment to a flat state, read once, accounts first, each in any order. Stops at the first error of the readers.
+    /// The commitment to a flat state, read once, accounts first, each in any order. Stops at the first error of the readers;
+    /// slots of accounts that do not exist are passed over.
     pub fn rebuild<E>(
         accounts: impl IntoIterator<Item = Result<(Address, AccountInfo), E>>,
         slots: impl IntoIterator<Item = Result<(Address, U256, U256), E>>,
     ) -> Result<Self, E> {
-        let mut this = Self::default();
-        for entry in accounts {
-            let (address, info) = entry?;
-            this.accounts.insert(&account_key(&address), Account::new(address, info));
-        }
+        let with_storage = |entry: Result<_, E>| entry.map(|(address, info)| (address, (info, Vec::new())));
+        let mut found: BTreeMap<Address, (AccountInfo, Vec<(U256, U256)>)> =
+            accounts.into_iter().map(with_storage).collect::<Result<_, E>>()?;
         for entry in slots {
             let (address, slot, value) = entry?;
-            this.accounts.modify(&account_key(&address), |account| account.write(slot, value));
+            if let Some((_, storage)) = found.get_mut(&address) {
+                storage.push((slot, value));
+            }
         }
-        Ok(this)
+        let stored = found.into_iter().map(|(address, (info, slots))| Account::storing(address, info, slots));
+        Ok(Self::build(stored.collect()))
+    }
+
+    /// The commitment to `accounts`, in any order.
+    pub fn build(accounts: Vec<Account>) -> Self {
+        let mut keyed: Vec<_> =
+            accounts.into_par_iter().map(|account| (account_key(&account.address), account)).collect();
+        keyed.par_sort_unstable_by_key(|(key, _)| *key);
+        Self::of_sorted(keyed)
+    }
+
+    /// The commitment to accounts under their keys, in the order of these, as [`StateTrie::for_each`] gives them.
+    pub fn of_sorted(accounts: Vec<(B256, Account)>) -> Self {
+        Self { accounts: Trie::build(accounts) }
+    }
+
+    /// Calls `visit` with every account and its key, in the order of keys.
+    pub fn for_each<'a>(&'a self, mut visit: impl FnMut(&'a B256, &'a Account)) {
+        self.accounts.for_each(&mut visit);
+    }
+
+    /// Applies a block's changes and returns the new root, and the delta that takes them back. Code stays.
+    pub fn apply_undoable(&mut self, delta: &StateDelta) -> (B256, StateDelta) {
+        let changes = self.changed(delta);
+        let accounts = changes.into_iter().map(|(_, change)| (*change.address, change.before)).collect();
+        (self.root(), StateDelta { accounts, code: BTreeMap::new() })
+    }
+
+    fn changed<'a>(&mut self, delta: &'a StateDelta) -> Vec<(B256, AccountChange<'a>)> {
+        let change = |(address, delta)| {
+            (account_key(address), AccountChange { address, delta, before: AccountDelta::default() })
+        };
+        let mut changes = sorted(delta.accounts.iter(), delta.accounts.len(), change);
+        self.accounts.merge(&mut changes);
+        changes
     }
 
     /// The trie of accounts.
@@ -109,25 +152,108 @@ impl StateTrie {
     }
 }
 
+/// `items` under their keys and in their order; hashed in parallel when they are many.
+fn sorted<T: Send, C: Send>(
+    items: impl Iterator<Item = T> + Send,
+    len: usize,
+    keyed: impl Fn(T) -> (B256, C) + Sync + Send,
+) -> Vec<(B256, C)> {
+    if len < PARALLEL_MIN_KEYS {
+        let mut changes: Vec<_> = items.map(keyed).collect();
+        changes.sort_unstable_by_key(|(key, _)| *key);
+        return changes;
+    }
+    let items: Vec<T> = items.collect();
+    let mut changes: Vec<_> = items.into_par_iter().map(keyed).collect();
+    changes.par_sort_unstable_by_key(|(key, _)| *key);
+    changes
+}
+
 impl Account {
-    fn new(address: Address, info: AccountInfo) -> Self {
+    /// An account without storage.
+    pub fn new(address: Address, info: AccountInfo) -> Self {
         Self { address, info, storage: Trie::default() }
     }
 
-    fn write(&mut self, slot: U256, value: U256) {
-        let key = slot_key(&slot);
-        match value.is_zero() {
-            true => self.storage.remove(&key),
-            false => self.storage.insert(&key, Word { slot, value }),
-        }
+    /// An account with these slots, none of which is zero.
+    pub fn storing(address: Address, info: AccountInfo, slots: Vec<(U256, U256)>) -> Self {
+        let word = |(slot, value)| (slot_key(&slot), Word { slot, value });
+        let len = slots.len();
+        Self::of_sorted(address, info, sorted(slots.into_iter(), len, word))
     }
 
-    fn change(&mut self, info: AccountInfo, delta: &AccountDelta) {
-        self.info = info;
-        if delta.wiped {
-            self.storage = Trie::default();
+    /// An account with these slots under their keys, in the order of these.
+    pub fn of_sorted(address: Address, info: AccountInfo, words: Vec<(B256, Word)>) -> Self {
+        Self { address, info, storage: Trie::build(words) }
+    }
+
+    /// The slots that `written` changes get their values, zero meaning none. Returns what they held before.
+    fn write(&mut self, written: &BTreeMap<U256, U256>) -> BTreeMap<U256, U256> {
+        let change = |(slot, value): (&U256, &U256)| {
+            (slot_key(slot), WordChange { slot: *slot, value: *value, before: U256::ZERO })
+        };
+        let mut changes = sorted(written.iter(), written.len(), change);
+        self.storage.merge(&mut changes);
+        changes.into_iter().map(|(_, change)| (change.slot, change.before)).collect()
+    }
+
+    /// Every slot.
+    fn words(&self) -> BTreeMap<U256, U256> {
+        let mut words = BTreeMap::new();
+        self.storage.for_each(&mut |_, word| words.extend([(word.slot, word.value)]));
+        words
+    }
+}
+
+/// What a block does to one account.
+struct AccountChange<'a> {
+    address: &'a Address,
+    delta: &'a AccountDelta,
+    /// What takes it back.
+    before: AccountDelta,
+}
+
+impl Change<Account> for AccountChange<'_> {
+    fn create(&mut self) -> Option<Account> {
+        self.before = AccountDelta { info: None, slots: BTreeMap::new(), wiped: true };
+        let mut account = Account::new(*self.address, self.delta.info?);
+        account.write(&self.delta.slots);
+        Some(account)
+    }
+
+    fn alter(&mut self, account: &mut Account) -> bool {
+        let was = account.info;
+        let wiped = self.delta.wiped || self.delta.info.is_none();
+        let mut slots = BTreeMap::new();
+        if wiped {
+            slots = account.words();
+            account.storage = Trie::default();
         }
-        delta.slots.iter().for_each(|(slot, value)| self.write(*slot, *value));
+        let written = if self.delta.info.is_some() { account.write(&self.delta.slots) } else { BTreeMap::new() };
+        if !wiped {
+            slots = written;
+        }
+        self.before = AccountDelta { info: Some(was), slots, wiped };
+        self.delta.info.map(|info| account.info = info).is_some()
+    }
+}
+
+/// What a block does to one slot.
+struct WordChange {
+    slot: U256,
+    value: U256,
+    before: U256,
+}
+
+impl Change<Word> for WordChange {
+    fn create(&mut self) -> Option<Word> {
+        (!self.value.is_zero()).then_some(Word { slot: self.slot, value: self.value })
+    }
+
+    fn alter(&mut self, word: &mut Word) -> bool {
+        self.before = word.value;
+        word.value = self.value;
+        !self.value.is_zero()
     }
 }
 
@@ -137,18 +263,7 @@ impl StateCommitment for StateTrie {
     }
 
     fn apply(&mut self, delta: &StateDelta) -> B256 {
-        for (address, change) in &delta.accounts {
-            let key = account_key(address);
-            let Some(info) = change.info else {
-                self.accounts.remove(&key);
-                continue;
-            };
-            if !self.accounts.modify(&key, |account| account.change(info, change)) {
-                let mut account = Account::new(*address, info);
-                account.change(info, change);
-                self.accounts.insert(&key, account);
-            }
-        }
+        self.changed(delta);
         self.root()
     }
 
@@ -175,7 +290,7 @@ mod tests {
         root::{state_root_unhashed, storage_root_unhashed},
     };
     use proptest::prelude::*;
-    use std::{collections::BTreeMap, convert::Infallible};
+    use std::convert::Infallible;
 
     /// Root of a flat state by alloy-trie's hash builder.
     fn oracle(state: &MemoryState) -> B256 {
@@ -213,11 +328,17 @@ mod tests {
         fn root_follows_the_flat_state(deltas in prop::collection::vec(delta(), 0..8), asked in 0u8..8, slot in 0u64..6) {
             let (mut state, mut trie) = (MemoryState::default(), StateTrie::default());
             prop_assert_eq!(trie.root(), oracle(&state));
-            let mut versions = vec![(trie.clone(), state.clone())];
+            let (mut versions, mut undos) = (vec![(trie.clone(), state.clone())], Vec::new());
             for delta in &deltas {
                 state.apply(delta);
-                prop_assert_eq!(trie.apply(delta), oracle(&state));
+                let (root, undo) = trie.apply_undoable(delta);
+                prop_assert_eq!(root, oracle(&state));
                 versions.push((trie.clone(), state.clone()));
+                undos.push(undo);
+            }
+            let mut back = trie.clone();
+            for (undo, (earlier, _)) in undos.iter().zip(&versions).rev() {
+                prop_assert_eq!(back.apply(undo), earlier.root());
             }
             for (trie, state) in &versions {
                 prop_assert_eq!(trie.root(), oracle(state));
@@ -233,6 +354,9 @@ mod tests {
                 state.slots().map(Ok::<_, Infallible>),
             );
             prop_assert_eq!(rebuilt.unwrap().root(), trie.root());
+            let mut sorted = Vec::new();
+            trie.for_each(|key, account| sorted.push((*key, account.clone())));
+            prop_assert_eq!(StateTrie::of_sorted(sorted).root(), trie.root());
             let address = Address::repeat_byte(asked);
             let leaf = state.accounts().find(|(a, _)| *a == address).map(|(_, info)| {
                 alloy_rlp::encode(TrieAccount::new(info.nonce, info.balance, trie.storage_root(&address), info.code_hash))

@@ -2,15 +2,16 @@
 //!
 //! Owns the genesis document, its validation and the state and header it builds. Invariants: the same document builds the same
 //! hash everywhere; R_0 is a digest of the document and so does not depend on the state root that covers it; every module's
-//! account exists (EIP-161) and the staking module holds the validators' stake.
+//! account exists (EIP-161) and the staking module holds the validators' stake; what is deployed through CREATE2 is where its code says.
 
 use super::{
     abi::{MODULES, STAKING},
     commitment::{StateCommitment, StateTrie},
-    executor::{BlockEnv, Execution, INITIAL_BASE_FEE, Rules},
+    executor::{self, BlockEnv, DeployError, Execution, INITIAL_BASE_FEE, Rules},
     header::{EXTRA_DATA_MAX_BYTES, ExecutedHeader},
     modules::{self, ValidatorSeat},
-    state::{AccountDelta, AccountInfo, StateDelta},
+    predeploys::{DEPLOYMENT_MAX_BYTES, DEPLOYMENTS_MAX, PREDEPLOYS},
+    state::{AccountDelta, AccountInfo, MemoryState, StateDelta},
 };
 use crate::{
     crypto::{
@@ -59,6 +60,12 @@ pub enum GenesisError {
     /// A module refused the committee.
     #[error("genesis committee was refused: {0}")]
     Module(String),
+    /// More deployments than a genesis may ask for.
+    #[error("genesis asks for {found} deployments, the limit is {max}")]
+    TooManyDeployments { found: usize, max: usize },
+    /// A deployment put no contract anywhere.
+    #[error("genesis {0}")]
+    Deployment(#[from] DeployError),
 }
 
 /// A validator of the first committee.
@@ -165,6 +172,9 @@ pub struct Genesis {
     pub alloc: BTreeMap<Address, GenesisAccount>,
     /// The first committee.
     pub validators: Vec<GenesisValidator>,
+    /// Contracts beyond [`PREDEPLOYS`]: salt and init code of each, in order, as the CREATE2 deployer takes them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deployments: Vec<Bytes>,
 }
 
 /// What a genesis document builds.
@@ -205,9 +215,19 @@ impl Genesis {
     /// Checks the document and builds the first state and header.
     pub fn build(&self) -> Result<BuiltGenesis, GenesisError> {
         self.check()?;
-        let delta = self.delta()?;
+        let env = self.env();
+        let mut delta = self.delta()?;
+        if !self.deployments.is_empty() {
+            let deployed = executor::deploy(&MemoryState::from_delta(&delta), &env, &self.deployments)?;
+            delta.merge(deployed);
+        }
         let root = StateTrie::default().apply(&delta);
-        let env = BlockEnv {
+        let header = Execution::default().header(&env, root, &[]);
+        Ok(BuiltGenesis { delta, header: ExecutedHeader { extra_data: self.extra_data.clone(), ..header } })
+    }
+
+    fn env(&self) -> BlockEnv {
+        BlockEnv {
             chain_id: self.chain_id,
             height: 0,
             time_ms: self.time_ms,
@@ -219,9 +239,7 @@ impl Genesis {
             gas_limit: BLOCK_GAS_LIMIT,
             params: self.params(),
             rules: Rules::CESS,
-        };
-        let header = Execution::default().header(&env, root, &[]);
-        Ok(BuiltGenesis { delta, header: ExecutedHeader { extra_data: self.extra_data.clone(), ..header } })
+        }
     }
 
     fn check(&self) -> Result<(), GenesisError> {
@@ -233,10 +251,18 @@ impl Genesis {
         self.check_validators()?;
         for (address, account) in &self.alloc {
             let precompile = address.as_slice()[..18].iter().all(|b| *b == 0);
-            if precompile || MODULES.contains(address) || *address == HISTORY_STORAGE_ADDRESS {
+            let predeployed = *address == HISTORY_STORAGE_ADDRESS || PREDEPLOYS.iter().any(|(at, _)| at == address);
+            if precompile || predeployed || MODULES.contains(address) {
                 return Err(GenesisError::Reserved(*address));
             }
             within("contract code", account.code.len(), MAX_CODE_SIZE)?;
+        }
+        let (found, max) = (self.deployments.len(), DEPLOYMENTS_MAX);
+        if found > max {
+            return Err(GenesisError::TooManyDeployments { found, max });
+        }
+        for deployment in &self.deployments {
+            within("deployment", deployment.len(), DEPLOYMENT_MAX_BYTES)?;
         }
         let mut sum = U256::ZERO;
         for amount in self.alloc.values().map(|a| a.balance).chain(self.validators.iter().map(|v| v.stake)) {
@@ -277,6 +303,9 @@ impl Genesis {
             install(&mut delta, *address, account.balance.0, &account.code, slots);
         }
         install(&mut delta, HISTORY_STORAGE_ADDRESS, U256::ZERO, &HISTORY_STORAGE_CODE, BTreeMap::new());
+        for (address, code) in &PREDEPLOYS {
+            install(&mut delta, *address, U256::ZERO, code, BTreeMap::new());
+        }
         let mut storage = modules::genesis_storage(&self.params(), &self.seats(), self.beacon())
             .map_err(|e| GenesisError::Module(e.to_string()))?;
         let staked = self.validators.iter().fold(U256::ZERO, |sum, v| sum + v.stake.0);

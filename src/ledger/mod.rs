@@ -5,6 +5,7 @@
 pub mod abi;
 pub mod commitment;
 pub mod contents;
+pub mod ethereum;
 pub mod executor;
 pub mod genesis;
 #[cfg(test)]
@@ -14,6 +15,7 @@ pub mod manifest;
 pub mod modules;
 pub mod native;
 pub mod placement;
+pub mod predeploys;
 pub mod receipt;
 pub mod snapshot;
 pub mod state;

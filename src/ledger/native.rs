@@ -3,6 +3,9 @@
 //! Envelope (EIP-2718): `0x6c ‖ rlp([chain_id, nonce, max_priority_fee, max_fee, gas_limit, key, to, value, data, signature])`.
 //! RLP so that Ethereum tooling can take it apart; the signature is the last item of the list as in Ethereum's own types. What is
 //! signed is the BLAKE3 of the list without its last item under [`DOMAIN_NATIVE_TX`]. The sender is the key's native address.
+//! A batch of calls has a list of them where a single call has `to, value, data`; see [`batch`].
+
+mod batch;
 
 use super::tx::{Fields, TxError, TxSignature, VerifiedTx, check};
 use crate::{
@@ -16,6 +19,10 @@ use crate::{
 use alloy_eips::eip2930::AccessList;
 use alloy_primitives::{B512, Bytes, keccak256};
 use alloy_rlp::{Decodable, Encodable, RlpDecodable, RlpEncodable};
+
+pub use batch::{BATCH_MAX_CALLS, Call, CallFailed, NativeBatch, decode_batch, is_batch};
+
+pub(super) use batch::BatchGas;
 
 /// EIP-2718 type of a native transaction.
 pub const NATIVE_TX_TYPE: u8 = 0x6c;
@@ -132,6 +139,9 @@ impl NativeTx {
             access_list: AccessList::default(),
             authorizations: Vec::new(),
             authorities: Vec::new(),
+            calls: Vec::new(),
+            bound: true,
+            blobs: None,
         }
     }
 }
@@ -164,6 +174,9 @@ pub fn decode(raw: &[u8]) -> Result<(NativeTx, Signature), TxError> {
 
 /// Decodes an envelope, checks its form and its signature.
 pub(super) fn decode_and_verify(raw: &[u8], chain_id: ChainId) -> Result<VerifiedTx, TxError> {
+    if is_batch(raw) {
+        return batch::decode_and_verify(raw, chain_id);
+    }
     let (tx, signature) = decode(raw)?;
     let fields = tx.fields();
     check(&fields, chain_id)?;

@@ -58,6 +58,10 @@ pub trait StateView {
     fn slot(&self, address: &Address, slot: &U256) -> Result<U256, StateError>;
     /// Code by its hash.
     fn code(&self, hash: &B256) -> Result<Bytes, StateError>;
+    /// Hash of an earlier block, where it is not to be read from the history contract (EIP-2935).
+    fn block_hash(&self, _number: u64) -> Result<Option<B256>, StateError> {
+        Ok(None)
+    }
 }
 
 /// One account after a block.

@@ -5,7 +5,7 @@
 //! this chain; its gas limit covers what it costs before it starts and fits a block.
 
 use super::{
-    native::{self, NATIVE_TX_TYPE},
+    native::{self, BatchGas, Call, NATIVE_TX_TYPE},
     unsigned,
 };
 use crate::{
@@ -21,6 +21,7 @@ use alloy_consensus::{
 };
 use alloy_eips::{
     eip2930::AccessList,
+    eip4844::DATA_GAS_PER_BLOB,
     eip7702::{RecoveredAuthority, RecoveredAuthorization, SignedAuthorization},
 };
 use alloy_primitives::{Bytes, Signature, keccak256};
@@ -68,6 +69,12 @@ pub enum TxError {
     /// EIP-7702.
     #[error("set-code transaction carries no authorization")]
     NoAuthorization,
+    /// A batch of nothing, or of too much.
+    #[error("native batch holds {calls} calls, it may hold 1 to {max}")]
+    CallCount { calls: usize, max: usize },
+    /// More value than there is.
+    #[error("native batch moves more than 2^256 smallest units")]
+    BatchValue,
     /// Below the block's base fee.
     #[error("fee of {offered} a unit of gas is below the base fee of {base_fee}")]
     FeeTooLow { offered: u128, base_fee: u64 },
@@ -112,6 +119,19 @@ pub(super) struct Fields {
     pub access_list: AccessList,
     pub authorizations: Vec<SignedAuthorization>,
     pub authorities: Vec<RecoveredAuthorization>,
+    /// The calls of a native batch; `to` and `input` are then the first one's and `value` is the sum.
+    pub calls: Vec<Call>,
+    /// Whether it names its chain. Only Ethereum's own chains hold transactions that do not.
+    pub bound: bool,
+    /// What it carries of blobs, on chains that have them.
+    pub blobs: Option<BlobFields>,
+}
+
+/// Of a blob transaction (EIP-4844).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct BlobFields {
+    pub hashes: Vec<B256>,
+    pub max_fee: u128,
 }
 
 impl VerifiedTx {
@@ -162,7 +182,19 @@ impl VerifiedTx {
     /// The most it can take from the sender: value and all gas at the maximum fee.
     pub fn max_cost(&self) -> U256 {
         let gas = U256::from(self.fields.gas_limit).saturating_mul(U256::from(self.fields.max_fee));
-        gas.saturating_add(self.fields.value)
+        gas.saturating_add(self.fields.value).saturating_add(self.max_blob_cost())
+    }
+
+    /// Gas of its blobs, which is priced apart.
+    pub fn blob_gas(&self) -> u64 {
+        let blobs = self.fields.blobs.as_ref().map_or(0, |blobs| blobs.hashes.len());
+        u64::try_from(blobs).expect("a transaction is smaller than 2^64").saturating_mul(DATA_GAS_PER_BLOB)
+    }
+
+    /// The most its blobs can cost.
+    fn max_blob_cost(&self) -> U256 {
+        let price = self.fields.blobs.as_ref().map_or(0, |blobs| blobs.max_fee);
+        U256::from(self.blob_gas()).saturating_mul(U256::from(price))
     }
 
     /// Callee, `None` to create a contract.
@@ -178,6 +210,12 @@ impl VerifiedTx {
     /// Call data or init code.
     pub fn input(&self) -> &Bytes {
         &self.fields.input
+    }
+
+    /// Calls of a native batch, in order; none for every other transaction. Callee and call data above are the first call's, the
+    /// value is the sum of all.
+    pub fn calls(&self) -> &[Call] {
+        &self.fields.calls
     }
 
     /// EIP-2930 access list.
@@ -269,6 +307,9 @@ where
         access_list: tx.access_list().cloned().unwrap_or_default(),
         authorizations: tx.authorization_list().map(<[_]>::to_vec).unwrap_or_default(),
         authorities: Vec::new(),
+        calls: Vec::new(),
+        bound: true,
+        blobs: None,
     };
     check(&fields, chain_id)?;
     let signature = EcdsaSignature { r: signature.r(), s: signature.s(), y_odd: signature.v() };
@@ -320,6 +361,10 @@ const SET_CODE_TX_TYPE: u8 = 4;
 
 /// Gas charged for being a transaction of this shape: base, call data and its floor (EIP-7623), lists.
 fn intrinsic_gas(fields: &Fields) -> u64 {
+    if !fields.calls.is_empty() {
+        let gas = BatchGas::of(&fields.calls);
+        return gas.initial.max(gas.floor);
+    }
     let count = |n: usize| u64::try_from(n).expect("a transaction is smaller than 2^64");
     let gas = GasParams::new_spec(SpecId::OSAKA).initial_tx_gas(
         &fields.input,

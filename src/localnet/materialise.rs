@@ -60,6 +60,7 @@ fn genesis(plan: &Plan) -> Genesis {
         time_ms: plan.genesis_time_ms,
         extra_data: Default::default(),
         alloc: funded.map(account).collect::<BTreeMap<_, _>>(),
+        deployments: plan.deployments.clone(),
         validators: plan.of(Role::Consensus).map(validator).collect(),
     }
 }

@@ -7,6 +7,7 @@ use crate::{
     runtime::NodeRng,
     types::{Role, params::CHAIN_ID_LOCALNET},
 };
+use alloy_primitives::Bytes;
 use serde::{Deserialize, Serialize};
 use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener},
@@ -43,6 +44,8 @@ pub struct LocalnetOptions {
     pub era_blocks: Option<u64>,
     /// Shortest time between blocks in milliseconds, if not the profile's number.
     pub block_interval_ms: Option<u64>,
+    /// Contracts of the genesis beyond the protocol's: salt and init code of each.
+    pub deployments: Vec<Bytes>,
     /// Port of the first validator's JSON-RPC; 0 takes a free one.
     pub rpc_port: u16,
     /// Port of the first gateway; 0 takes a free one.
@@ -67,6 +70,9 @@ pub struct Plan {
     /// Shortest time between blocks in milliseconds, if not the profile's number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub block_interval_ms: Option<u64>,
+    /// Contracts of the genesis beyond the protocol's: salt and init code of each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deployments: Vec<Bytes>,
     /// Its nodes: validators, then miners, then gateways.
     pub nodes: Vec<NodePlan>,
 }
@@ -149,6 +155,7 @@ impl Plan {
             space: options.space.0,
             era_blocks: options.era_blocks,
             block_interval_ms: options.block_interval_ms,
+            deployments: options.deployments.clone(),
             nodes,
         })
     }
@@ -276,6 +283,7 @@ mod tests {
             space: ByteCount::mib(64),
             era_blocks: None,
             block_interval_ms: None,
+            deployments: Vec::new(),
             rpc_port: 0,
             gateway_port: 0,
         }

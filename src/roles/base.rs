@@ -11,10 +11,10 @@ use crate::{
     network::{HostConfig, Libp2pNetwork, PeerId},
     rpc::{RpcModule, Server, ServerHandle},
     runtime::Node,
-    types::{ChainId, Role, params::CHAIN_ID_LOCALNET},
+    types::{ByteCount, ChainId, Role, params::CHAIN_ID_LOCALNET},
 };
 use anyhow::{Context, bail};
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 /// How long a database waits for its previous owner in this process to let go.
 const DATABASE_LOCK_WAIT: Duration = Duration::from_secs(10);
@@ -125,8 +125,13 @@ fn executes(config: &Config) -> bool {
 }
 
 async fn open_database(node: &Node, config: &Config) -> anyhow::Result<Arc<dyn Kv>> {
-    let path = config.node.dir.join("db");
-    let options = RocksOptions { cache: BlockCache::new(config.node.cache), lock_wait: DATABASE_LOCK_WAIT };
+    open_database_at(node, &config.node.dir, config.node.cache).await
+}
+
+/// The database in a node's directory; it closes when the node is killed.
+pub async fn open_database_at(node: &Node, dir: &Path, cache: ByteCount) -> anyhow::Result<Arc<dyn Kv>> {
+    let path = dir.join("db");
+    let options = RocksOptions { cache: BlockCache::new(cache), lock_wait: DATABASE_LOCK_WAIT };
     let kv = tokio::task::spawn_blocking(move || {
         std::fs::create_dir_all(&path).with_context(|| format!("cannot create `{}`", path.display()))?;
         Ok::<_, anyhow::Error>(RocksKv::open(&path, &options)?)

@@ -6,7 +6,7 @@ use super::{
     faucet,
 };
 use crate::{
-    chain::{ChainConfig, ChainNode, statesync::SyncConfig},
+    chain::{ChainConfig, ChainNode, Keeping, statesync::SyncConfig},
     client::{TUNNEL_METHODS, serve_tunnel},
     types::Profile,
 };
@@ -16,7 +16,15 @@ use anyhow::Context;
 pub async fn start(base: &mut Base) -> anyhow::Result<()> {
     let genesis = base.genesis.clone().context("the consensus role needs a genesis file")?;
     let sync = SyncConfig { mode: base.config.chain.sync, peers: bootstrap_peers(&base.config), ..Default::default() };
-    let config = ChainConfig { wal_dir: base.config.node.dir.join("wal"), bft: Default::default(), sync };
+    let config = ChainConfig {
+        wal_dir: base.config.node.dir.join("wal"),
+        bft: Default::default(),
+        sync,
+        keeping: Keeping {
+            history: base.config.chain.history,
+            checkpoint_blocks: base.config.chain.checkpoint_blocks.into(),
+        },
+    };
     let (network, kv) = (base.network.clone(), base.kv.clone());
     let early = base.serve_early()?;
     let chain = ChainNode::start(&base.node, kv, network.clone(), &base.keys, &genesis, config).await?;

@@ -10,10 +10,12 @@ mod directory;
 mod faucet;
 mod funds;
 mod gateway;
+mod import;
 mod node_api;
 mod setup;
 mod storage;
 
+pub use import::{ImportRequest, ImportedNode, import_chain};
 pub use setup::{SEED_FILE, Setup, SetupRequest, read_genesis, read_keys, write_seed};
 
 use crate::{runtime::Node, types::Role};

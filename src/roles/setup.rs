@@ -241,6 +241,7 @@ mod tests {
             time_ms: 1,
             extra_data: Default::default(),
             alloc: Default::default(),
+            deployments: Vec::new(),
             validators: Vec::new(),
         };
         fs::write(&file, serde_json::to_vec(&genesis).unwrap()).unwrap();

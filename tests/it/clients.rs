@@ -1,6 +1,6 @@
 //! The ledger as foundry's `cast` sees it: the real client, not what we take it for.
 
-use crate::cluster::Cluster;
+use crate::{cluster::Cluster, tools::tool};
 use cess::{
     client::dev_accounts,
     ledger::abi::{MINERS, STAKING},
@@ -13,17 +13,6 @@ use std::{
 };
 
 const TO: &str = "0x4242424242424242424242424242424242424242";
-
-/// Where `make clients` puts cast, unless `CESS_CAST` names another.
-fn cast_path() -> PathBuf {
-    let named = std::env::var_os("CESS_CAST").map(PathBuf::from);
-    let path = named.unwrap_or_else(|| {
-        let home = std::env::var_os("HOME").expect("HOME is set");
-        PathBuf::from(home).join(".cache/cess-clients/cast")
-    });
-    assert!(path.is_file(), "`{}` is missing: run `make clients`, or name a cast in CESS_CAST", path.display());
-    path
-}
 
 /// Runs cast against one node.
 struct Cast {
@@ -63,7 +52,7 @@ impl Cast {
 async fn cast_reads_sends_and_follows() {
     let cluster = Cluster::builder().storage(0).start().await;
     let url = cluster.running.document().await.rpc;
-    let cast = Cast { path: cast_path(), url, dir: tempfile::tempdir().unwrap() };
+    let cast = Cast { path: tool("cast"), url, dir: tempfile::tempdir().unwrap() };
     let key = format!("0x{}", hex::encode(dev_accounts()[0].key.to_bytes()));
     let from = dev_accounts()[0].address.to_string();
 

@@ -50,6 +50,7 @@ impl Cluster {
             space: ByteCount::mib(512),
             era_blocks: None,
             block_interval_ms: None,
+            deployments: Vec::new(),
             rpc_port: 0,
             gateway_port: 0,
         };
@@ -165,6 +166,11 @@ impl Builder {
 
     pub fn storage(mut self, n: usize) -> Self {
         self.options.storage = n;
+        self
+    }
+
+    pub fn gateways(mut self, n: usize) -> Self {
+        self.options.gateways = n;
         self
     }
 

@@ -1,12 +1,20 @@
 //! The chain as Ethereum tools and wallets see it.
 
-use crate::cluster::{Cluster, PATIENCE};
+use crate::{
+    cluster::{Cluster, PATIENCE},
+    process::{cess, json_of},
+};
 use alloy_consensus::TxEip1559;
 use alloy_primitives::TxKind;
+use alloy_sol_types::SolCall;
 use cess::{
     client::{HttpTransport, RpcTransport, Signer, Wallet, dev_accounts},
     crypto::SecretKey,
-    ledger::tx::sign_eip1559,
+    ledger::{
+        abi::{IMiners, MINERS},
+        native::Call,
+        tx::sign_eip1559,
+    },
     types::{Address, Amount, U256, params::CHAIN_ID_LOCALNET},
 };
 use serde_json::{Value, json};
@@ -67,6 +75,39 @@ async fn a_native_account_signs_with_ed25519() {
     let shown = rpc(&cluster).await.call("eth_getTransactionByHash", json!([outcome.tx])).await.unwrap();
     assert_eq!(shown["type"], "0x6c");
     assert_eq!(shown["from"], json!(native.address()));
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_native_account_sends_several_calls_as_one() {
+    let cluster = Cluster::builder().storage(0).gateways(0).start().await;
+    let secret = SecretKey::from_bytes(&[10; 32]);
+    let native = Wallet::new(cluster.chain.clone(), Signer::Native(secret.clone()), CHAIN_ID_LOCALNET);
+    let funder = cluster.wallet(0);
+    funder.send_and_wait(native.address(), Amount::tokens(9).0, Default::default(), PATIENCE).await.unwrap();
+
+    // By the command line: pairs of accounts and amounts.
+    let home = tempfile::tempdir().unwrap();
+    let (url, key) = (cluster.running.document().await.rpc, format!("ed25519:{}", hex::encode(*secret.to_bytes())));
+    let payees = [Address::repeat_byte(0x51), Address::repeat_byte(0x52)].map(|payee| payee.to_string());
+    let words = ["--json", "--url", &url, "--key", &key, "send", &payees[0], "1.5", &payees[1], "2"];
+    let sent = json_of(&cess(home.path(), &words));
+    assert_eq!(sent["transfers"].as_array().unwrap().len(), 2, "{sent}");
+    assert_eq!(cluster.chain.balance(Address::repeat_byte(0x52)).await.unwrap(), Amount::tokens(2).0);
+    let shown = rpc(&cluster).await.call("eth_getTransactionByHash", json!([sent["tx"]])).await.unwrap();
+    let calls = shown["calls"].as_array().unwrap();
+    assert_eq!((&shown["type"], calls.len()), (&json!("0x6c"), 2), "{shown}");
+    assert_eq!(calls[0]["to"], payees[0].to_lowercase());
+    let odd = cess(home.path(), &["--url", &url, "--key", &key, "send", &payees[0], "1", &payees[1]]);
+    assert_eq!(odd.status.code(), Some(2), "{}", String::from_utf8_lossy(&odd.stderr));
+
+    // One that fails takes the others with it, and is named.
+    let call = |to, value, data: Vec<u8>| Call { to, value, data: data.into() };
+    let miss = IMiners::getCall { account: native.address() }.abi_encode();
+    let calls = vec![call(Address::repeat_byte(0x53), U256::from(1), vec![]), call(MINERS, U256::ZERO, miss)];
+    let error = native.send_batch_and_wait(calls, Some(200_000), PATIENCE).await.unwrap_err().to_string();
+    assert!(error.contains("call 1 of the batch") && error.contains("not registered"), "{error}");
+    assert_eq!(cluster.chain.balance(Address::repeat_byte(0x53)).await.unwrap(), U256::ZERO);
     cluster.stop().await;
 }
 

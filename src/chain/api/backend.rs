@@ -44,6 +44,10 @@ pub struct ChainBlock {
 pub trait CodeSource: Send + Sync {
     /// The code with this hash.
     fn code(&self, hash: &B256) -> Result<Bytes, StateError>;
+    /// Hash of a block, where the state itself does not keep it.
+    fn block_hash(&self, _number: Height) -> Option<B256> {
+        None
+    }
 }
 
 /// The state after one block, with its proofs.
@@ -66,6 +70,10 @@ impl StateView for ChainState {
 
     fn code(&self, hash: &B256) -> Result<Bytes, StateError> {
         self.code.code(hash)
+    }
+
+    fn block_hash(&self, number: u64) -> Result<Option<B256>, StateError> {
+        Ok(self.code.block_hash(number))
     }
 }
 

@@ -65,12 +65,12 @@ pub fn state_at(eth: &Eth, height: Height) -> Answer<ChainState> {
 /// Refuses heights whose transactions are not kept.
 pub fn check_kept(eth: &Eth, from: Height, to: Height) -> Answer<()> {
     let first = eth.first_kept().map_err(broken)?;
-    match from >= first || to == 0 {
+    match from >= first || from > to {
         true => Ok(()),
         false => Err(error::error(
             error::PRUNED,
             format_args!(
-                "pruned history unavailable: blocks {from} to {to} reach below block {first}, the first one kept"
+                "pruned history unavailable: block {from} is not kept, this node's history begins with block {first}"
             ),
         )),
     }

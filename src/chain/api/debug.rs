@@ -19,16 +19,16 @@ use crate::{
         executor::{CallError, Checks, Subject, TraceError},
         tx::VerifiedTx,
     },
-    rpc::{ErrorObjectOwned, Params, RpcModule, error},
+    rpc::{ErrorObjectOwned, Params, RpcModule, error, limits::ANSWER_MAX_BYTES},
     types::B256,
 };
 use alloy_eips::{BlockId, BlockNumberOrTag};
 use alloy_primitives::{Bytes, U64};
 use alloy_rpc_types_eth::{TransactionInfo, TransactionRequest};
-use alloy_rpc_types_trace::geth::GethDebugTracingOptions;
+use alloy_rpc_types_trace::geth::{GethDebugTracingOptions, GethTrace};
 use jsonrpsee::core::RegisterMethodError;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json, value::RawValue};
 use std::sync::Arc;
 
 pub(super) fn register(module: &mut RpcModule<()>, eth: &Eth) -> Result<(), RegisterMethodError> {
@@ -119,20 +119,50 @@ fn trace_transaction(eth: &Eth, params: Params<'_>) -> Answer<Value> {
     to_json(&trace.map_err(untraced)?.0)
 }
 
-fn trace_block(eth: &Eth, id: BlockId, given: Option<Value>) -> Answer<Value> {
+fn trace_block(eth: &Eth, id: BlockId, given: Option<Value>) -> Answer<Vec<Box<RawValue>>> {
     let options = options(given)?;
     let block = block_of(eth, id)?;
     let ground = Ground::before(eth, &block.block)?;
     let txs = decoded(eth, &block, block.txs.len())?;
     let mut session = ground.session(None, None)?;
     session.begin().map_err(broken)?;
-    let mut traces = Vec::with_capacity(txs.len());
+    let mut traces = Shown::default();
     for (index, tx) in txs.iter().enumerate() {
         let (trace, run) = session.debug(Subject::Tx(tx), &options, &place(&block, index)).map_err(untraced)?;
         session.keep(run.changes);
-        traces.push(json!({"txHash": tx.hash, "result": to_json(&trace)?}));
+        traces.push(&Traced { tx_hash: tx.hash, result: trace })?;
     }
-    Ok(Value::Array(traces))
+    Ok(traces.list)
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Traced {
+    tx_hash: B256,
+    result: GethTrace,
+}
+
+/// Traces of a block in their final form, so that what is too large to answer is noticed before memory is full.
+#[derive(Default)]
+pub(super) struct Shown {
+    /// In order.
+    pub list: Vec<Box<RawValue>>,
+    bytes: usize,
+}
+
+impl Shown {
+    /// One more.
+    pub fn push(&mut self, trace: &impl Serialize) -> Answer<()> {
+        let shown = serde_json::value::to_raw_value(trace).map_err(broken)?;
+        self.bytes += shown.get().len();
+        if self.bytes > ANSWER_MAX_BYTES {
+            let message =
+                format_args!("the block's traces are over {ANSWER_MAX_BYTES} B, trace its transactions one by one");
+            return Err(error::error(error::ANSWER_TOO_LARGE, message));
+        }
+        self.list.push(shown);
+        Ok(())
+    }
 }
 
 /// What `debug_traceCall` takes beyond the tracer's settings.
@@ -185,9 +215,21 @@ fn trace_call(eth: &Eth, params: Params<'_>) -> Answer<Value> {
 }
 
 fn options(given: Option<Value>) -> Answer<GethDebugTracingOptions> {
-    match given {
-        Some(given) => serde_json::from_value(given).map_err(|e| error::invalid_params(format_args!("options: {e}"))),
-        None => Ok(GethDebugTracingOptions::default()),
+    let Some(mut given) = given else { return Ok(GethDebugTracingOptions::default()) };
+    if given["tracer"] == "muxTracer"
+        && let Some(tracers) = given.get_mut("tracerConfig").and_then(Value::as_object_mut)
+    {
+        tracers.iter_mut().for_each(|(name, settings)| settle_mux(name, settings));
+    }
+    serde_json::from_value(given).map_err(|e| error::invalid_params(format_args!("options: {e}")))
+}
+
+/// geth takes no settings and empty ones for the same.
+fn settle_mux(tracer: &str, settings: &mut Value) {
+    match tracer {
+        "4byteTracer" | "noopTracer" => *settings = Value::Null,
+        _ if settings.is_null() => *settings = json!({}),
+        _ => {}
     }
 }
 

@@ -36,6 +36,8 @@ use crate::{
 };
 use backend::Backend;
 use jsonrpsee::core::RegisterMethodError;
+#[cfg(test)]
+pub use objects::block_rlp;
 use params::{optional, required};
 use serde::Serialize;
 use std::sync::Arc;

@@ -5,10 +5,17 @@
 use super::{Answer, Eth, backend::ChainBlock, broken};
 use crate::{
     chain::records::ExecutedBlock,
-    ledger::{executor::Receipt, header::ExecutedHeader, native::NATIVE_TX_TYPE, tx::VerifiedTx},
+    ledger::{
+        executor::Receipt,
+        header::ExecutedHeader,
+        native::{Call, NATIVE_TX_TYPE},
+        tx::VerifiedTx,
+    },
     types::{Address, U256},
 };
-use alloy_consensus::{ReceiptEnvelope, ReceiptWithBloom, Transaction as _, TxEnvelope, transaction::Recovered};
+use alloy_consensus::{
+    Eip658Value, ReceiptEnvelope, ReceiptWithBloom, Transaction as _, TxEnvelope, transaction::Recovered,
+};
 use alloy_eips::eip2718::Decodable2718;
 use alloy_primitives::Bloom;
 use alloy_rlp::Encodable;
@@ -69,7 +76,7 @@ impl Assembled<'_> {
         let with_bloom = ReceiptWithBloom {
             logs_bloom: receipt.logs.iter().collect::<Bloom>(),
             receipt: alloy_consensus::Receipt {
-                status: receipt.success.into(),
+                status: receipt.post_state.map_or(receipt.success.into(), Eip658Value::PostState),
                 cumulative_gas_used: receipt.cumulative_gas_used,
                 logs: self.logs(index),
             },
@@ -210,7 +217,7 @@ fn ethereum_json(raw: &[u8], sender: Address, info: TransactionInfo) -> Answer<V
 
 fn native_json(tx: &VerifiedTx, mined: Option<(&TransactionInfo, u128)>) -> Value {
     let info = mined.map(|(info, _)| *info).unwrap_or_default();
-    json!({
+    let mut object = json!({
         "type": format!("{NATIVE_TX_TYPE:#x}"),
         "hash": tx.hash,
         "chainId": hex(tx.chain_id()),
@@ -231,7 +238,12 @@ fn native_json(tx: &VerifiedTx, mined: Option<(&TransactionInfo, u128)>) -> Valu
         "r": "0x0",
         "s": "0x0",
         "yParity": "0x0",
-    })
+    });
+    if !tx.calls().is_empty() {
+        let call = |call: &Call| json!({ "to": call.to, "value": call.value, "input": call.data });
+        object["calls"] = tx.calls().iter().map(call).collect();
+    }
+    object
 }
 
 /// A quantity.

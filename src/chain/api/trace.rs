@@ -5,7 +5,8 @@
 use super::{
     Answer, Eth,
     backend::ChainBlock,
-    block, blocks, broken, debug,
+    block, blocks, broken,
+    debug::{self, Shown},
     objects::to_json,
     optional,
     overrides::{BlockOverrides, StateOverrides},
@@ -22,15 +23,18 @@ use alloy_eips::{BlockId, BlockNumberOrTag};
 use alloy_primitives::{Bytes, U64};
 use alloy_rpc_types_eth::TransactionRequest;
 use alloy_rpc_types_trace::parity::{
-    Action, LocalizedTransactionTrace, RewardAction, RewardType, TraceOutput, TraceResults, TraceType, TransactionTrace,
+    Action, LocalizedTransactionTrace, RewardAction, RewardType, TraceOutput, TraceResults,
+    TraceResultsWithTransactionHash, TraceType, TransactionTrace,
 };
 use jsonrpsee::core::RegisterMethodError;
 use revm::primitives::hardfork::SpecId;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Value, value::RawValue};
 
 /// Blocks one `trace_filter` looks at.
 const FILTER_BLOCKS_MAX: u64 = 100;
+/// Traces one `trace_filter` gathers.
+const TRACES_MAX: usize = 50_000;
 /// Calls of one `trace_callMany`.
 const CALLS_MAX: usize = 100;
 /// Smallest units in an ether.
@@ -59,7 +63,7 @@ fn replay(
     block: &ChainBlock,
     (from, count): (usize, usize),
     kinds: &[TraceType],
-    mut each: impl FnMut(usize, ParityRun),
+    mut each: impl FnMut(usize, ParityRun) -> Answer<()>,
 ) -> Answer<()> {
     let ground = Ground::before(eth, &block.block)?;
     let txs = debug::decoded(eth, block, count)?;
@@ -69,7 +73,7 @@ fn replay(
     for (index, tx) in txs.iter().enumerate().skip(from) {
         let ParityRun { results, calls, mut run } = session.parity(Subject::Tx(tx), kinds).map_err(debug::untraced)?;
         session.keep(std::mem::take(&mut run.changes));
-        each(index, ParityRun { results, calls, run });
+        each(index, ParityRun { results, calls, run })?;
     }
     Ok(())
 }
@@ -81,6 +85,7 @@ fn block_traces(eth: &Eth, block: &ChainBlock) -> Answer<Vec<LocalizedTransactio
     let mut traces = Vec::new();
     replay(eth, block, (0, block.txs.len()), &[TraceType::Trace], |index, run| {
         traces.extend(run.calls.into_iter().map(|trace| placed(block, Some(index), trace)));
+        Ok(())
     })?;
     traces.extend(rewards(eth, block)?.into_iter().map(|trace| placed(block, None, trace)));
     Ok(traces)
@@ -130,6 +135,7 @@ fn transaction_traces(eth: &Eth, hash: &B256) -> Answer<Option<Vec<LocalizedTran
     let mut traces = Vec::new();
     replay(eth, &block, (index, index + 1), &[TraceType::Trace], |index, run| {
         traces.extend(run.calls.into_iter().map(|trace| placed(&block, Some(index), trace)));
+        Ok(())
     })?;
     Ok(Some(traces))
 }
@@ -217,6 +223,10 @@ fn filter(eth: &Eth, params: Params<'_>) -> Answer<Vec<LocalizedTransactionTrace
         if found.len() >= skip.saturating_add(most) {
             break;
         }
+        if found.len() > TRACES_MAX {
+            let message = format_args!("blocks {from} to {height} have over {TRACES_MAX} traces, ask for fewer blocks");
+            return Err(error::limit_exceeded(message));
+        }
     }
     Ok(found.into_iter().skip(skip).take(most).collect())
 }
@@ -279,24 +289,25 @@ fn replay_transaction(eth: &Eth, params: Params<'_>) -> Answer<Value> {
         return Err(error::server_error("transaction not found"));
     };
     let mut found = None;
-    replay(eth, &block, (index, index + 1), &kinds, |_, run| found = Some(run.results))?;
+    replay(eth, &block, (index, index + 1), &kinds, |_, run| {
+        found = Some(run.results);
+        Ok(())
+    })?;
     to_json(&found)
 }
 
-fn replay_block(eth: &Eth, params: Params<'_>) -> Answer<Value> {
+fn replay_block(eth: &Eth, params: Params<'_>) -> Answer<Option<Vec<Box<RawValue>>>> {
     let mut params = params.sequence();
     let id: BlockId = required(&mut params, "block")?;
     let kinds: Vec<TraceType> = required(&mut params, "trace types")?;
-    let Some(block) = block::read(eth, id)? else { return Ok(Value::Null) };
+    let Some(block) = block::read(eth, id)? else { return Ok(None) };
     if block.block.height() == 0 {
-        return Ok(json!([]));
+        return Ok(Some(Vec::new()));
     }
-    let mut runs = Vec::new();
-    replay(eth, &block, (0, block.txs.len()), &kinds, |index, run| runs.push((index, run.results)))?;
-    let shown = runs.into_iter().map(|(index, results)| {
-        let mut object = to_json(&results)?;
-        object["transactionHash"] = json!(block.receipts[index].tx);
-        Ok(object)
-    });
-    shown.collect::<Answer<Vec<Value>>>().map(Value::Array)
+    let mut shown = Shown::default();
+    replay(eth, &block, (0, block.txs.len()), &kinds, |index, run| {
+        let transaction_hash = block.receipts[index].tx;
+        shown.push(&TraceResultsWithTransactionHash { full_trace: run.results, transaction_hash })
+    })?;
+    Ok(Some(shown.list))
 }

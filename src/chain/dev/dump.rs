@@ -23,7 +23,7 @@ use crate::{
 use borsh::{BorshDeserialize, BorshSerialize};
 use std::sync::Arc;
 
-#[derive(BorshSerialize, BorshDeserialize)]
+#[derive(Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 struct BlockRecord {
     header: HeaderRecord,
     txs: Vec<Vec<u8>>,
@@ -31,7 +31,7 @@ struct BlockRecord {
     delta: StateDelta,
 }
 
-#[derive(BorshSerialize, BorshDeserialize)]
+#[derive(Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 struct DumpRecord {
     chain_id: u64,
     gas_limit: u64,
@@ -39,7 +39,7 @@ struct DumpRecord {
 }
 
 impl Wire for DumpRecord {
-    const NAME: &'static str = "state of a developer's chain";
+    const NAME: &'static str = "dev chain dump";
     const VERSION: u8 = 1;
     const MAX_BYTES: usize = 1 << 30;
 }
@@ -134,5 +134,22 @@ impl DevChain {
             withdrawals: Some(Vec::new()),
         };
         Ok(DevBlock { whole: Arc::new(whole), env, trie: trie.clone(), delta: record.delta })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chain::records::tests::{executed, receipt};
+
+    #[test]
+    fn dev_chain_dump() {
+        let block = BlockRecord {
+            header: executed().record(),
+            txs: vec![vec![1, 2]],
+            receipts: vec![ReceiptRecord::from(&receipt())],
+            delta: StateDelta::default(),
+        };
+        codec::golden::check(&DumpRecord { chain_id: 7, gas_limit: 8, blocks: vec![block] });
     }
 }

@@ -5,7 +5,7 @@
 
 use crate::{
     crypto::hash::content,
-    ledger::tx::{TxError, VerifiedTx, decode_and_recover},
+    ledger::tx::{TxError, VerifiedTx},
     types::ChainId,
 };
 use parking_lot::Mutex;
@@ -20,10 +20,13 @@ const MEMO_MAX_ENTRIES: usize = 32_768;
 const MEMO_MAX_BYTES: usize = 64 << 20;
 
 type Digest = [u8; 32];
+/// How a chain decodes an envelope and recovers its sender.
+pub type Decode = fn(&[u8], ChainId) -> Result<VerifiedTx, TxError>;
 
 /// Remembers verified transactions of one chain.
 pub struct SignatureMemo {
     chain_id: ChainId,
+    decode: Decode,
     inner: Mutex<Inner>,
 }
 
@@ -37,8 +40,8 @@ struct Inner {
 
 impl SignatureMemo {
     /// Remembers nothing yet.
-    pub fn new(chain_id: ChainId) -> Self {
-        Self { chain_id, inner: Mutex::default() }
+    pub fn new(chain_id: ChainId, decode: Decode) -> Self {
+        Self { chain_id, decode, inner: Mutex::default() }
     }
 
     /// The transaction in `raw`, verified now or earlier.
@@ -47,7 +50,7 @@ impl SignatureMemo {
         if let Some(known) = self.inner.lock().verified.get(&digest) {
             return Ok(known.clone());
         }
-        let tx = Arc::new(decode_and_recover(raw, self.chain_id)?);
+        let tx = Arc::new((self.decode)(raw, self.chain_id)?);
         self.inner.lock().remember(digest, tx.clone());
         Ok(tx)
     }

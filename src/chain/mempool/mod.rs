@@ -11,12 +11,12 @@ mod tests;
 
 pub use gossip::{TOPIC_TX, spawn_gossip};
 pub use lanes::Limits;
-pub use memo::SignatureMemo;
+pub use memo::{Decode, SignatureMemo};
 
 use crate::{
     ledger::{
         state::{StateError, StateView},
-        tx::{TxError, VerifiedTx},
+        tx::{TxError, VerifiedTx, decode_and_recover},
     },
     types::{Address, B256, ChainId, Height, U256},
 };
@@ -91,9 +91,14 @@ pub struct Mempool {
 impl Mempool {
     /// An empty pool for one chain.
     pub fn new(chain_id: ChainId, limits: Limits) -> Self {
+        Self::decoding(chain_id, limits, decode_and_recover)
+    }
+
+    /// An empty pool for a chain with transactions of its own.
+    pub fn decoding(chain_id: ChainId, limits: Limits, decode: Decode) -> Self {
         Self {
             chain_id,
-            memo: SignatureMemo::new(chain_id),
+            memo: SignatureMemo::new(chain_id, decode),
             lanes: Mutex::new(Lanes::new(limits)),
             ready: watch::Sender::new(false),
             base_fee: Mutex::new(0),

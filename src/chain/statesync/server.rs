@@ -130,7 +130,7 @@ impl StateServer {
 
     fn pin(&self, chain: &FullChain, height: Height) {
         // A node that catches up may be far beyond it already.
-        if let Some(state) = chain.state_at(height).filter(|_| height > 0) {
+        if let Some(state) = chain.recent_state(height).filter(|_| height > 0) {
             self.pins.lock().add(height, state, Instant::now());
         }
     }

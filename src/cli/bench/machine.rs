@@ -44,6 +44,14 @@ pub fn random_file(path: &Path, bytes: u64, seed: u64) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Memory of this process that is resident now, as Linux counts it.
+pub fn resident_bytes() -> anyhow::Result<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").context("cannot read `/proc/self/status`")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|rest| rest.trim().strip_suffix("kB")).and_then(|digits| digits.trim().parse::<u64>().ok());
+    Ok(kib.context("`/proc/self/status` has no VmRSS in kB")? * 1024)
+}
+
 fn noise(bytes: usize, seed: u64) -> Vec<u8> {
     let mut out = vec![0u8; bytes];
     crate::crypto::hash::stream("cess 2026 bench noise v1", &seed.to_le_bytes()).fill(&mut out);

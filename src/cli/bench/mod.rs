@@ -10,7 +10,9 @@ mod idle;
 mod load;
 mod machine;
 mod net;
+mod root;
 mod sample;
+mod signatures;
 mod slicer;
 mod soak;
 
@@ -38,6 +40,10 @@ pub enum BenchCommand {
     Slicer(slicer::SlicerArgs),
     /// Speed of the erasure code on one core; needs no network
     Erasure(erasure::ErasureArgs),
+    /// Time of the state root after a block on a large state, and its memory; needs no network
+    Root(root::RootArgs),
+    /// Time of signature checks on one core, alone and in batches; needs no network
+    Signatures(signatures::SignaturesArgs),
 }
 
 /// Runs one bench.
@@ -52,5 +58,7 @@ pub async fn run(command: BenchCommand, global: &Global, output: &Output) -> any
         BenchCommand::Soak(args) => soak::run(args, output).await,
         BenchCommand::Slicer(args) => slicer::run(args, output).await,
         BenchCommand::Erasure(args) => erasure::run(&args, output),
+        BenchCommand::Root(args) => root::run(&args, output),
+        BenchCommand::Signatures(args) => signatures::run(&args, output),
     }
 }

@@ -104,6 +104,7 @@ impl BenchNet {
             space: NO_SPACE,
             era_blocks: None,
             block_interval_ms: shape.block_interval_ms,
+            deployments: Vec::new(),
             rpc_port: 0,
             gateway_port: 0,
         };

@@ -3,6 +3,7 @@
 use super::fake::{FakeChain, outcome};
 use crate::client::{ChainClient, ChainError, Signer, Wallet};
 use crate::ledger::abi::IMiners;
+use crate::ledger::native::Call;
 use crate::ledger::tx::decode_and_recover;
 use crate::rpc::error;
 use crate::types::{Address, U256};
@@ -151,4 +152,25 @@ async fn waiting_hands_in_again_and_ends_at_the_deadline() {
     assert_eq!(nonces(&chain), vec![0]);
     assert!(chain.state.lock().submissions > 4);
     assert_eq!(chain.status().await.unwrap().height, 0);
+}
+
+#[tokio::test]
+async fn a_batch_is_one_transaction_of_a_native_account() {
+    let call = |tag: u8| Call { to: Address::repeat_byte(tag), value: U256::from(tag), data: Bytes::new() };
+    let calls: Vec<Call> = (1..=3).map(call).collect();
+    let chain = FakeChain::new();
+    chain.state.lock().mines = true;
+    let native = wallet(&chain, NATIVE);
+    native.send_batch_and_wait(calls.clone(), None, LONG).await.unwrap();
+    native.send_batch_and_wait(calls[..1].to_vec(), Some(21_000), LONG).await.unwrap();
+    let submitted = chain.state.lock().submitted.clone();
+    let txs: Vec<_> = submitted.iter().map(|raw| decode_and_recover(raw, CHAIN_ID).unwrap()).collect();
+    assert_eq!((txs[0].calls(), txs[0].nonce, txs[0].sender), (calls.as_slice(), 0, native.address()));
+    assert!(txs[1].calls().is_empty(), "one call needs no batch");
+    let refusal = |error: ChainError| error.to_string();
+    let error = wallet(&chain, ECDSA).send_batch_and_wait(calls.clone(), None, LONG).await.unwrap_err();
+    assert!(refusal(error).contains("native account"));
+    let error = native.send_batch_and_wait(Vec::new(), None, LONG).await.unwrap_err();
+    assert!(refusal(error).contains("1 to 1024"));
+    assert_eq!(chain.state.lock().submitted.len(), 2);
 }

@@ -22,6 +22,7 @@ fn receipt(tx_type: u8, before: u64, success: bool) -> Receipt {
         logs: if success { vec![log(1), log(2)] } else { Vec::new() },
         output: Bytes::new(),
         halt: None,
+        post_state: None,
     }
 }
 

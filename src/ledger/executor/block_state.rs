@@ -12,6 +12,7 @@ use alloy_primitives::{KECCAK256_EMPTY, map::AddressMap};
 use revm::{
     Database, DatabaseCommit,
     database_interface::DBErrorMarker,
+    primitives::hardfork::SpecId,
     state::{Account, AccountInfo as EvmAccount, Bytecode, EvmStorageSlot},
 };
 use std::collections::BTreeMap;
@@ -25,6 +26,8 @@ pub(super) struct BlockState<'a> {
     accounts: BTreeMap<Address, Option<AccountInfo>>,
     slots: BTreeMap<(Address, U256), U256>,
     code: BTreeMap<B256, Bytecode>,
+    /// Whether accounts without anything stay: on Ethereum before Spurious Dragon (EIP-161).
+    keeps_empty: bool,
 }
 
 /// Slot of the history contract (EIP-2935) that holds the hash of block `height`.
@@ -34,9 +37,15 @@ pub(super) fn history_slot(height: u64) -> U256 {
 
 impl<'a> BlockState<'a> {
     /// The state at the start of a block.
-    pub fn new(view: &'a dyn StateView) -> Self {
+    pub fn new(view: &'a dyn StateView, spec: SpecId) -> Self {
         let (accounts, slots, code) = Default::default();
-        Self { view, delta: StateDelta::default(), accounts, slots, code }
+        let keeps_empty = !spec.is_enabled_in(SpecId::SPURIOUS_DRAGON);
+        Self { view, delta: StateDelta::default(), accounts, slots, code, keeps_empty }
+    }
+
+    /// Everything that changed until now.
+    pub fn delta(&self) -> &StateDelta {
+        &self.delta
     }
 
     /// Everything that changed.
@@ -59,7 +68,7 @@ impl<'a> BlockState<'a> {
             return;
         }
         let before = self.accounts.get(&address).copied().flatten();
-        if account.is_selfdestructed() || account.info.is_empty() {
+        if account.is_selfdestructed() || (account.info.is_empty() && !self.keeps_empty) {
             self.accounts.insert(address, None);
             if before.is_some() {
                 let gone = AccountDelta { info: None, slots: BTreeMap::new(), wiped: true };
@@ -132,7 +141,10 @@ impl Database for BlockState<'_> {
     }
 
     fn block_hash(&mut self, number: u64) -> Result<B256, StateError> {
-        self.storage(HISTORY_STORAGE_ADDRESS, history_slot(number)).map(B256::from)
+        match self.view.block_hash(number)? {
+            Some(hash) => Ok(hash),
+            None => self.storage(HISTORY_STORAGE_ADDRESS, history_slot(number)).map(B256::from),
+        }
     }
 }
 

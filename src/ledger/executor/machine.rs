@@ -4,6 +4,7 @@
 
 use super::{
     BlockEnv, Dispatch, ExecError,
+    batch::Batch,
     block_state::{BlockState, history_slot},
     modules::{ModuleCall, ModulePrecompiles},
     unsigned::Unsigned,
@@ -15,17 +16,18 @@ use crate::{
         state::{StateDelta, StateError, StateView},
         tx::VerifiedTx,
     },
-    types::U256,
+    types::{Address, U256},
 };
 use alloy_eips::eip2935::HISTORY_STORAGE_ADDRESS;
-use alloy_primitives::TxKind;
+use alloy_primitives::{Bytes, TxKind};
 use revm::{
-    DatabaseCommit, ExecuteCommitEvm, Journal,
+    DatabaseCommit, ExecuteCommitEvm, Journal, SystemCallCommitEvm,
     context::{BlockEnv as EvmBlock, CfgEnv, Context, Evm, TransactionType, TxEnv},
     context_interface::block::BlobExcessGasAndPrice,
     context_interface::{
         ContextTr, JournalTr,
         either::Either,
+        journaled_state::account::JournaledAccountTr,
         result::{EVMError, ExecutionResult, HaltReason, InvalidTransaction},
     },
     handler::{EthFrame, Handler, SYSTEM_ADDRESS, instructions::EthInstructions},
@@ -64,7 +66,7 @@ impl<'a, I> Machine<'a, I> {
         let rules = &env.rules;
         let mut cfg = CfgEnv::new_with_spec(rules.spec).with_chain_id(env.chain_id);
         cfg.tx_gas_limit_cap = rules.tx_gas_cap;
-        cfg.max_blobs_per_tx = rules.blobs.map(|blobs| blobs.max);
+        cfg.max_blobs_per_tx = rules.blobs.map(|blobs| blobs.max_per_tx);
         cfg.blob_base_fee_update_fraction = rules.blobs.map(|blobs| blobs.update_fraction);
         let block = EvmBlock {
             number: U256::from(env.height),
@@ -81,7 +83,7 @@ impl<'a, I> Machine<'a, I> {
             )),
             ..Default::default()
         };
-        let ctx: Ctx<'a> = Ctx::new(BlockState::new(view), rules.spec).with_cfg(cfg).with_block(block);
+        let ctx: Ctx<'a> = Ctx::new(BlockState::new(view, rules.spec), rules.spec).with_cfg(cfg).with_block(block);
         let instructions = EthInstructions::new_mainnet_with_spec(rules.spec);
         let precompiles = ModulePrecompiles::new(env, dispatch);
         Self { evm: Evm::new_with_inspector(ctx, inspector, instructions, precompiles), env }
@@ -130,14 +132,28 @@ impl<'a, I> Machine<'a, I> {
 
     /// Runs one transaction and keeps what it changed. The inner error is the transaction's own fault and changes nothing.
     pub fn transact(&mut self, tx: &VerifiedTx) -> Result<Ran, ExecError> {
-        if tx.is_unsigned() {
-            self.evm.ctx.tx = tx_env(tx);
-            let ended = Unsigned::default().run(&mut self.evm);
-            self.keep();
-            return self.sort_out(ended);
-        }
-        let ended = self.evm.transact_commit(tx_env(tx));
+        let ended = match tx.calls() {
+            [] if tx.is_unsigned() => {
+                self.evm.ctx.tx = tx_env(tx);
+                let ended = Unsigned::default().run(&mut self.evm);
+                self.keep();
+                ended
+            }
+            [] => self.evm.transact_commit(tx_env(tx)),
+            calls => {
+                self.evm.ctx.tx = tx_env(tx);
+                let ended = Batch::new(calls).run(&mut self.evm);
+                self.keep();
+                ended
+            }
+        };
         self.sort_out(ended)
+    }
+
+    /// Runs a call that the chain itself makes and keeps what it changed.
+    pub fn call_by_chain(&mut self, to: Address, data: Bytes) -> Result<ExecutionResult, ExecError> {
+        let ended = self.evm.system_call_commit(to, data);
+        self.sort_out(ended)?.or_else(|refusal| self.fatal(format!("{to} cannot be called: {refusal}")))
     }
 
     /// Runs a call that is charged nothing and checked for nothing; changes are discarded with the machine.
@@ -151,6 +167,31 @@ impl<'a, I> Machine<'a, I> {
         self.sort_out(ended)
     }
 
+    /// Calls a contract as the protocol itself does, and keeps what it changed.
+    pub fn system_call(&mut self, contract: Address, data: Bytes) -> Result<Bytes, ExecError> {
+        match self.call_by_chain(contract, data)? {
+            ExecutionResult::Success { output, .. } => Ok(output.into_data()),
+            other => self.fatal(format!("system contract {contract} failed: {other:?}")),
+        }
+    }
+
+    /// Adds to a balance, outside of any transaction.
+    pub fn credit(&mut self, account: Address, amount: U256) -> Result<(), ExecError> {
+        let mut loaded = self.evm.ctx.journal_mut().load_account_mut(account)?.data;
+        loaded.touch();
+        let fits = loaded.incr_balance(amount);
+        if !fits {
+            return self.fatal(format!("crediting {amount} overflows the balance of {account}"));
+        }
+        self.keep();
+        Ok(())
+    }
+
+    /// Everything the block changed until now.
+    pub fn delta(&self) -> &StateDelta {
+        self.evm.ctx.journaled_state.database.delta()
+    }
+
     /// Everything the block changed.
     pub fn into_delta(self) -> StateDelta {
         self.into_parts().1
@@ -161,15 +202,18 @@ impl<'a, I> Machine<'a, I> {
         (self.evm.inspector, self.evm.ctx.journaled_state.database.into_delta())
     }
 
+    fn fatal<T>(&self, reason: String) -> Result<T, ExecError> {
+        Err(ExecError::Fatal { height: self.env.height, reason })
+    }
+
     pub(super) fn sort_out(&self, ended: Result<ExecutionResult, EVMError<StateError>>) -> Result<Ran, ExecError> {
-        let fatal = |reason: String| Err(ExecError::Fatal { height: self.env.height, reason });
         match ended {
             Ok(result) => Ok(Ok(result)),
             Err(EVMError::Transaction(refusal)) => Ok(Err(refusal)),
             Err(EVMError::Database(error)) => Err(error.into()),
-            Err(EVMError::Header(error)) => fatal(error.to_string()),
-            Err(EVMError::Custom(reason)) => fatal(reason),
-            Err(EVMError::CustomAny(error)) => fatal(error.to_string()),
+            Err(EVMError::Header(error)) => self.fatal(error.to_string()),
+            Err(EVMError::Custom(reason)) => self.fatal(reason),
+            Err(EVMError::CustomAny(error)) => self.fatal(error.to_string()),
         }
     }
 }
@@ -187,11 +231,11 @@ pub(super) fn tx_env(tx: &VerifiedTx) -> TxEnv {
         value: fields.value,
         data: fields.input.clone(),
         nonce: tx.nonce,
-        chain_id: Some(fields.chain_id),
+        chain_id: fields.bound.then_some(fields.chain_id),
         access_list: fields.access_list.clone(),
         gas_priority_fee: fields.priority_fee,
-        blob_hashes: Vec::new(),
-        max_fee_per_blob_gas: 0,
+        blob_hashes: fields.blobs.as_ref().map(|blobs| blobs.hashes.clone()).unwrap_or_default(),
+        max_fee_per_blob_gas: fields.blobs.as_ref().map_or(0, |blobs| blobs.max_fee),
         authorization_list: fields.authorities.iter().cloned().map(Either::Right).collect(),
     }
 }

@@ -5,8 +5,11 @@
 //! environment and transactions; an invalid transaction is skipped and named, it never fails the block; the sum of all balances
 //! falls by base fee × gas used and by what the staking module burns, rises by what it mints, and changes by nothing else.
 
+mod batch;
 mod block_state;
 mod call;
+mod deploy;
+mod ethereum;
 mod fees;
 mod machine;
 mod modules;
@@ -30,6 +33,8 @@ use machine::Machine;
 use revm::context_interface::result::InvalidTransaction;
 
 pub use call::{Call, Checks, Refusal};
+pub use deploy::{DeployError, deploy};
+pub use ethereum::EthereumMachine;
 pub use fees::{INITIAL_BASE_FEE, next_base_fee};
 pub use overlay::Overlay;
 pub use receipt::Receipt;

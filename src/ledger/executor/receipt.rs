@@ -35,6 +35,8 @@ pub struct Receipt {
     pub output: Bytes,
     /// Why it used up its gas without an answer, if it did.
     pub halt: Option<String>,
+    /// State root after it, where receipts say that instead of a status: on Ethereum before Byzantium.
+    pub post_state: Option<B256>,
 }
 
 impl Receipt {
@@ -53,6 +55,7 @@ impl Receipt {
             logs: Vec::new(),
             output: Bytes::new(),
             halt: None,
+            post_state: None,
         };
         match result {
             ExecutionResult::Success { logs, output, .. } => {
@@ -75,7 +78,7 @@ impl Receipt {
     /// Its leaf in the block's receipt trie: the type unless legacy, then Ethereum's receipt.
     pub fn leaf(&self) -> Vec<u8> {
         let consensus = ConsensusReceipt {
-            status: Eip658Value::Eip658(self.success),
+            status: self.post_state.map_or(Eip658Value::Eip658(self.success), Eip658Value::PostState),
             cumulative_gas_used: self.cumulative_gas_used,
             logs: self.logs.clone(),
         };

@@ -25,6 +25,8 @@ pub struct BlobRules {
     pub excess_gas: u64,
     /// Blobs a block may hold.
     pub max: u64,
+    /// Blobs a transaction may carry.
+    pub max_per_tx: u64,
     /// How fast their price moves.
     pub update_fraction: u64,
 }

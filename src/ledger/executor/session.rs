@@ -6,6 +6,7 @@
 
 use super::{
     BlockEnv, ExecError,
+    batch::Batch,
     block_state::history_slot,
     call::{Call, Checks, Refusal, halt_words},
     machine::{BlockEvm, Ctx, Machine, tx_env},
@@ -219,6 +220,10 @@ impl<'a> Session<'a> {
                 machine.evm.ctx.tx = tx.clone();
                 Unsigned::default().inspect_run(&mut machine.evm)
             }
+            Subject::Tx(signed) if !signed.calls().is_empty() => {
+                machine.evm.ctx.tx = tx.clone();
+                Batch::new(signed.calls()).inspect_run(&mut machine.evm)
+            }
             Subject::Tx(_) => machine.evm.inspect_one_tx(tx.clone()),
             Subject::Call(..) => {
                 machine.evm.ctx.tx = tx.clone();
@@ -301,8 +306,9 @@ impl<'a, I> Handler for Unchecked<'a, I> {
         let mut caller = journal.load_account_with_code_mut(tx.caller())?.data;
         let left = caller.balance().saturating_sub(fee);
         caller.set_balance(left);
-        if is_call {
-            caller.bump_nonce();
+        // Where nonces are not checked the last one is followed by the first, as in go-ethereum.
+        if is_call && !caller.bump_nonce() {
+            caller.set_nonce(0);
         }
         Ok(())
     }

@@ -3,7 +3,10 @@
 use super::*;
 use crate::{
     crypto::NodeKeys,
-    ledger::state::{MemoryState, StateView},
+    ledger::{
+        predeploys::{CREATE2_DEPLOYER, deployed_address},
+        state::{MemoryState, StateView},
+    },
 };
 use std::convert::Infallible;
 
@@ -33,6 +36,7 @@ pub fn genesis() -> Genesis {
         time_ms: 1_700_000_000_123,
         extra_data: Bytes::from_static(b"test"),
         alloc: BTreeMap::from([(Address::repeat_byte(0xaa), rich), (Address::repeat_byte(0xcc), contract)]),
+        deployments: Vec::new(),
         validators: (1..=4).map(validator).collect(),
     }
 }
@@ -106,4 +110,38 @@ fn bad_documents_are_refused_by_name() {
     assert!(matches!(refusal(|g| g.extra_data = vec![0; 33].into()), GenesisError::TooLong { len: 33, max: 32, .. }));
     let rich = |g: &mut Genesis| g.alloc.values_mut().next().unwrap().balance = Amount(U256::MAX);
     assert_eq!(refusal(rich), GenesisError::Supply);
+}
+
+#[test]
+fn deployments_run_before_the_first_block() {
+    // Init code that answers the chain's id as the contract's code: a constructor that looks at its chain.
+    let deployment = Bytes::from([&[7; 32][..], &[0x46, 0x5f, 0x52, 0x60, 0x20, 0x5f, 0xf3]].concat());
+    let with = |deployments: Vec<Bytes>| Genesis { deployments, ..genesis() };
+    let one = with(vec![deployment.clone()]);
+    let built = one.build().unwrap();
+    assert_eq!(one.build().unwrap(), built);
+    let state = MemoryState::from_delta(&built.delta);
+    let address = deployed_address(&deployment).unwrap();
+    let account = state.account(&address).unwrap().unwrap();
+    assert_eq!((account.nonce, account.code_hash), (1, keccak256(U256::from(11_332).to_be_bytes::<32>())));
+    assert!(state.code(&account.code_hash).is_ok());
+    let rebuilt = StateTrie::rebuild(state.accounts().map(Ok::<_, Infallible>), state.slots().map(Ok::<_, Infallible>));
+    assert_eq!(rebuilt.unwrap().root(), built.header.state_root);
+    // Nothing else changes but the deployer's nonce, which counts what it created.
+    let plain = MemoryState::from_delta(&genesis().build().unwrap().delta);
+    let differing: Vec<Address> =
+        state.accounts().filter(|(at, info)| plain.account(at) != Ok(Some(*info))).map(|a| a.0).collect();
+    assert_eq!(BTreeSet::from_iter(differing), BTreeSet::from([address, CREATE2_DEPLOYER]));
+    let text = serde_json::to_string(&one).unwrap();
+    assert_eq!(serde_json::from_str::<Genesis>(&text).unwrap(), one);
+    assert!(!serde_json::to_string(&genesis()).unwrap().contains("deployments"));
+
+    let refusal = |deployments| with(deployments).build().unwrap_err().to_string();
+    let twice = refusal(vec![deployment.clone(), deployment]);
+    assert!(twice.contains("deployment 1") && twice.contains(&address.to_string()), "{twice}");
+    let reverts = refusal(vec![[&[0; 32][..], &[0x5f, 0x5f, 0xfd]].concat().into()]);
+    assert!(reverts.contains("deployment 0") && reverts.contains("reverted"), "{reverts}");
+    assert!(refusal(vec![vec![0; 31].into()]).contains("31 B"));
+    assert!(refusal(vec![Bytes::new(); DEPLOYMENTS_MAX + 1]).contains("65 deployments"));
+    assert!(refusal(vec![vec![0; DEPLOYMENT_MAX_BYTES + 1].into()]).contains("49185 B"));
 }

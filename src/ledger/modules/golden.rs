@@ -1,7 +1,7 @@
 //! Golden encodings of every call, answer, event and error of the interfaces, in `tests/golden/abi.txt`.
 
 use crate::{
-    ledger::abi::{FILES, IFiles, IMiners, IStaking, MINERS, STAKING},
+    ledger::abi::{ED25519, FILES, IEd25519, IFiles, IMiners, IStaking, MINERS, STAKING},
     types::{Address, B256, U256},
 };
 use alloy_primitives::{Bytes, hex};
@@ -69,8 +69,22 @@ pub(super) fn sample_calls() -> Vec<SampleCall> {
         SampleCall::of(FILES, &IFiles::countOfCall { owner: account(0x01) }),
         SampleCall::of(FILES, &IFiles::listOfCall { owner: account(0x01), skip: 2, limit: 3 }),
         SampleCall::of(FILES, &IFiles::totalsCall {}),
+        SampleCall::of(ED25519, &sample_batch()),
+        SampleCall::of(ED25519, &sample_signature()),
     ]);
     calls
+}
+
+fn sample_batch() -> IEd25519::verifyBatchCall {
+    IEd25519::verifyBatchCall {
+        keys: vec![word(0x01), word(0x02)],
+        signatures: blob(0x03, 128),
+        messages: vec![blob(0x04, 1), blob(0x05, 33)],
+    }
+}
+
+fn sample_signature() -> IEd25519::verifyCall {
+    IEd25519::verifyCall { key: word(0x01), signature: blob(0x02, 64), message: blob(0x03, 5) }
 }
 
 fn staking_calls() -> Vec<SampleCall> {
@@ -140,6 +154,8 @@ fn sample_answers() -> Vec<String> {
         answer::<IFiles::countOfCall>(&1),
         answer::<IFiles::listOfCall>(&vec![word(0x01), word(0x02)]),
         answer::<IFiles::totalsCall>(&IFiles::totalsReturn { files: 1, bytes_: U256::from(2) }),
+        answer::<IEd25519::verifyBatchCall>(&true),
+        answer::<IEd25519::verifyCall>(&false),
     ]);
     answers
 }
@@ -302,6 +318,7 @@ fn sample_errors() -> Vec<(String, [u8; 4])> {
         error(&IFiles::ReceiptInvalid { index: one, holder }),
         error(&IFiles::HolderFull { holder, free: 1, needed: 2 }),
         error(&IFiles::BeaconTooOld { height: 1, oldest: 2, newest: 3 }),
+        error(&IEd25519::CountMismatch { keys: one, signatureBytes: U256::from(64), messages: two }),
     ]);
     errors
 }
@@ -354,6 +371,7 @@ fn every_event_and_error_has_a_golden_encoding() {
     let declared: BTreeSet<[u8; 4]> = IStaking::IStakingErrors::selectors()
         .chain(IMiners::IMinersErrors::selectors())
         .chain(IFiles::IFilesErrors::selectors())
+        .chain(IEd25519::IEd25519Errors::selectors())
         .collect();
     assert_eq!(sampled, declared);
     let declared = IStaking::IStakingEvents::COUNT + IMiners::IMinersEvents::COUNT + IFiles::IFilesEvents::COUNT;

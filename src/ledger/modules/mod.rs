@@ -1,6 +1,6 @@
 //! The storage protocol as precompiled contracts: one module per Solidity interface, at a fixed address.
 //!
-//! Owns the rules of staking, miners and files, and their state as Solidity-layout slots under each module's address.
+//! Owns the rules of staking, miners, files and ed25519 checks, and their state as Solidity-layout slots under each module's address.
 //! Must not know the EVM that hosts it, disks or sockets. Invariants: a call is all or nothing; everything a module computes
 //! is a function of state, block and call data; its cost in gas grows with its work.
 //!
@@ -8,6 +8,7 @@
 //! golden vector.
 
 mod calldata;
+mod ed25519;
 mod files;
 mod genesis;
 mod host;
@@ -24,7 +25,7 @@ mod surface;
 mod testing;
 
 use crate::{
-    ledger::abi::{FILES, MINERS, STAKING},
+    ledger::abi::{ED25519, FILES, MINERS, STAKING},
     types::{Address, B256},
 };
 use alloy_primitives::Bytes;
@@ -46,6 +47,7 @@ pub fn dispatch(module: Address, input: &[u8], host: &mut dyn ModuleHost) -> Res
         STAKING => staking::dispatch(input, host),
         MINERS => miners::dispatch(input, host),
         FILES => files::dispatch(input, host),
+        ED25519 => ed25519::dispatch(input, host),
         _ => Err(ModuleError::Fatal(format!("no module lives at {module}"))),
     }
 }

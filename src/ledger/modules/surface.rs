@@ -6,7 +6,7 @@ use super::{
     testing::{TestHost, assert_reason},
 };
 use crate::{
-    ledger::abi::{FILES, IFiles, IMiners, IStaking, MINERS, MODULES, STAKING},
+    ledger::abi::{ED25519, FILES, IEd25519, IFiles, IMiners, IStaking, MINERS, MODULES, STAKING},
     types::{Address, U256},
 };
 use alloy_sol_types::{SolCall, SolInterface};
@@ -20,6 +20,7 @@ fn selectors() -> Vec<(Address, Vec<[u8; 4]>)> {
         (STAKING, IStaking::IStakingCalls::selectors().collect()),
         (MINERS, IMiners::IMinersCalls::selectors().collect()),
         (FILES, IFiles::IFilesCalls::selectors().collect()),
+        (ED25519, IEd25519::IEd25519Calls::selectors().collect()),
     ]
 }
 

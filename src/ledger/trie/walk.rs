@@ -1,23 +1,24 @@
 //! A trie seen by positions: the node at a path of nibbles, and the leaves below it.
 
-use super::{Kind, Leaf, Node, Trie};
+use super::{Kind, Leaf, Node, Trie, encode::Scratch};
 use alloy_trie::Nibbles;
 
 /// A node of a trie.
 pub struct At<'a, V> {
     node: &'a Node<V>,
+    depth: usize,
 }
 
 impl<V: Leaf> Trie<V> {
     /// The node whose path from the root is exactly `path`.
     pub fn at(&self, path: &Nibbles) -> Option<At<'_, V>> {
-        let mut rest = *path;
+        let mut depth = 0;
         let mut next = self.root.as_deref();
         while let Some(node) = next {
-            if rest.is_empty() {
-                return Some(At { node });
+            if depth == path.len() {
+                return Some(At { node, depth });
             }
-            next = node.towards(&mut rest);
+            next = node.towards(path, &mut depth);
         }
         None
     }
@@ -26,7 +27,7 @@ impl<V: Leaf> Trie<V> {
 impl<'a, V: Leaf> At<'a, V> {
     /// How the node is encoded.
     pub fn encoding(&self) -> Vec<u8> {
-        self.node.encoding()
+        self.node.encoded(self.depth, &mut Scratch::default()).to_vec()
     }
 
     /// The leaves below, in the order of their keys; `None` if there are more than `most`.

@@ -1,6 +1,7 @@
 //! Methods in the name of the chain's own accounts, and of impersonated ones.
 //!
-//! Invariant: nothing is signed or sent in the name of an account that neither belongs to the chain nor is impersonated.
+//! Invariant: nothing is signed or sent in the name of an account that neither belongs to the chain nor is impersonated, but by the
+//! method that says so in its name.
 
 use super::{named, typed_data};
 use crate::{
@@ -34,7 +35,11 @@ const DEFAULT_TIP: u128 = 1;
 const V_BASE: u8 = 27;
 
 pub(super) fn register(module: &mut RpcModule<()>, chain: &DevChain) -> Result<(), RegisterMethodError> {
-    named(module, chain, &["eth_sendTransaction", "eth_sendUnsignedTransaction"], send)?;
+    named(module, chain, &["eth_sendTransaction"], send)?;
+    named(module, chain, &["eth_sendUnsignedTransaction"], |chain, params| {
+        let (from, tx) = filled(chain, required(&mut params.sequence(), "transaction")?)?;
+        taken(chain, &unsigned_of(&tx, from)?)
+    })?;
     named(module, chain, &["eth_signTransaction"], |chain, params| {
         let (from, tx) = filled(chain, required(&mut params.sequence(), "transaction")?)?;
         signed(&tx, &owned(chain, &from)?.key)
@@ -82,7 +87,11 @@ fn send(chain: &DevChain, params: Params<'_>) -> Answer<B256> {
             return Err(error::server_error(message));
         }
     };
-    match chain.take_any(&raw) {
+    taken(chain, &raw)
+}
+
+fn taken(chain: &DevChain, raw: &[u8]) -> Answer<B256> {
+    match chain.take_any(raw) {
         Ok(hash) | Err(PoolError::Known(hash)) => Ok(hash),
         Err(e) => Err(error::rejected(e)),
     }

@@ -48,6 +48,11 @@ fn word(n: u64) -> String {
     format!("{n:064x}")
 }
 
+/// A slot's key, or its value.
+fn slot(n: u8) -> String {
+    B256::with_last_byte(n).to_string()
+}
+
 fn number(value: &Value) -> u64 {
     u64::from_str_radix(value.as_str().unwrap().trim_start_matches("0x"), 16).unwrap()
 }
@@ -106,17 +111,18 @@ async fn a_call_sees_the_block_it_is_told() {
 async fn accounts_can_be_anything() {
     let Told { served, counter, .. } = Told::new().await;
     let reader = hex_of(&returning(&[&[0x60, 7, 0x54], &[0x60, 8, 0x54], &[0x47]]));
-    let (seven, eight) = (B256::with_last_byte(7), B256::with_last_byte(8));
+    let (seven, eight) = (slot(7), slot(8));
     let ask = async |account: Value| {
         served.ask("eth_call", json!([{"to": counter}, "latest", {counter.to_string(): account}])).await
     };
     let shown = |a: u64, b: u64, c: u64| Ok(json!(format!("0x{}{}{}", word(a), word(b), word(c))));
     let held = 99 - 33;
     assert_eq!(ask(json!({"code": reader})).await, shown(1, 0, held));
-    assert_eq!(ask(json!({"code": reader, "stateDiff": {eight: B256::with_last_byte(5)}})).await, shown(1, 5, held));
-    assert_eq!(ask(json!({"code": reader, "state": {eight: B256::with_last_byte(5)}})).await, shown(0, 5, held));
+    assert_eq!(ask(json!({"code": reader, "stateDiff": {eight.clone(): slot(5)}})).await, shown(1, 5, held));
+    assert_eq!(ask(json!({"code": reader, "state": {eight.clone(): slot(5)}})).await, shown(0, 5, held));
     assert_eq!(ask(json!({"code": reader, "balance": "0x7"})).await, shown(1, 0, 7));
-    let both = ask(json!({"state": {seven: seven}, "stateDiff": {seven: seven}})).await.unwrap_err();
+    let both =
+        ask(json!({"state": {seven.clone(): slot(1)}, "stateDiff": {seven.clone(): slot(1)}})).await.unwrap_err();
     assert_eq!(both["message"], format!("account {counter} has both 'state' and 'stateDiff'"));
     let identity = address!("0x0000000000000000000000000000000000000004");
     let moved =
@@ -191,14 +197,17 @@ async fn refusals_are_in_gos_words() {
 
 #[tokio::test]
 async fn estimates_are_what_a_transaction_needs() {
-    let Told { served, counter, call, .. } = Told::new().await;
+    let Told { served, counter, .. } = Told::new().await;
     let from = ethereum_key().address();
     let request = json!({"from": from, "to": counter, "value": "0x63"});
-    let gas = number(&served.get("eth_estimateGas", json!([request])).await);
-    let used = number(&served.get("eth_getTransactionReceipt", json!([call])).await["gasUsed"]);
-    assert!(gas >= used && gas <= used + used / 10 + 2_300, "{gas} for a transaction that used {used}");
-    let with = |gas: u64| json!({"from": from, "to": counter, "value": "0x63", "gas": format!("{gas:#x}")});
-    assert_eq!(served.get("eth_call", json!([with(gas), "latest"])).await, "0x");
+    let gas = number(&served.get("eth_estimateGas", json!([request, "0x1"])).await);
+    let with = |gas: u64| json!({"from": from, "to": counter, "value": "0x63", "gas": hex(gas)});
+    let run = served.get("debug_traceCall", json!([with(gas), "0x1", {"tracer": "callTracer"}])).await;
+    assert_eq!((&run["error"], &run["calls"][0]["error"]), (&Value::Null, &Value::Null));
+    let used = number(&run["gasUsed"]);
+    assert!((used..used + used / 50 + 2_500).contains(&gas), "{gas} for a transaction that used {used}");
+    let run = served.get("debug_traceCall", json!([with(used - 1), "0x1", {"tracer": "callTracer"}])).await;
+    assert_eq!(run["error"], "out of gas");
     let fee = json!({"from": HERE, "to": counter, "gasPrice": "0x77359400"});
     let poor = json!({HERE.to_string(): {"balance": "0x38d7ea4c68000"}});
     let short = served
@@ -391,8 +400,7 @@ async fn geth_traces_agree_with_receipts_and_state() {
     let diff = trace(told.call, json!({"tracer": "prestateTracer", "tracerConfig": {"diffMode": true}})).await;
     let key = |address: Address| format!("{address:?}");
     assert_eq!(diff["post"][key(told.counter)]["balance"], "0x42");
-    let slot = json!(B256::with_last_byte(7));
-    assert_eq!(diff["post"][key(told.counter)]["storage"][slot.as_str().unwrap()], json!(B256::with_last_byte(1)));
+    assert_eq!(diff["post"][key(told.counter)]["storage"][slot(7)], slot(1));
     let pre = trace(told.call, json!({"tracer": "prestateTracer"})).await;
     assert_eq!(pre[key(ethereum_key().address())]["nonce"], 1);
     assert_eq!(trace(told.call, json!({"tracer": "noopTracer"})).await, json!({}));
@@ -436,8 +444,7 @@ async fn calls_can_be_traced_anywhere() {
         assert_eq!(counted(&at, "0x2").await, U256::from(expected), "before transaction {index}");
     }
     let mut overridden = options.clone();
-    overridden["stateOverrides"] =
-        json!({told.counter.to_string(): {"stateDiff": {B256::with_last_byte(7): B256::with_last_byte(8)}}});
+    overridden["stateOverrides"] = json!({told.counter.to_string(): {"stateDiff": {slot(7): slot(8)}}});
     assert_eq!(counted(&overridden, "latest").await, U256::from(9));
     let beyond = served.refusal("debug_traceCall", json!([call, "0xfffffffff", {"tracer": "callTracer"}])).await;
     assert_eq!(beyond, (-32000, "block #68719476735 not found".into()));
@@ -501,10 +508,7 @@ async fn parity_traces_of_calls() {
     let one = served.get("trace_call", json!([call, ["trace", "stateDiff"], "latest"])).await;
     assert_eq!(one["trace"][1]["action"]["value"], "0x3");
     let many = served.get("trace_callMany", json!([[[call, ["stateDiff"]], [call, ["stateDiff"]]], "latest"])).await;
-    let slot = json!(B256::with_last_byte(7));
-    let counted = |index: usize| {
-        many[index]["stateDiff"][format!("{:?}", told.counter)]["storage"][slot.as_str().unwrap()].clone()
-    };
+    let counted = |index: usize| many[index]["stateDiff"][format!("{:?}", told.counter)]["storage"][slot(7)].clone();
     let step = |from: u8, to: u8| json!({"*": {"from": B256::with_last_byte(from), "to": B256::with_last_byte(to)}});
     assert_eq!((counted(0), counted(1)), (step(1, 2), step(2, 3)), "each sees what the ones before did");
     let raw = served.fixture.ethereum(2, TxKind::Call(told.counter), 12, vec![]);

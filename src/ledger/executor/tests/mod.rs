@@ -1,7 +1,9 @@
 //! Stories of the executor on a small chain in memory.
 
+mod batches;
 mod blocks;
 mod contracts;
 mod eras;
 mod module_calls;
+mod predeployed;
 mod rig;

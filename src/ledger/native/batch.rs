@@ -1,0 +1,253 @@
+//! Batches of calls: several calls of one native account under one signature and one nonce, all or none.
+//!
+//! Owns their envelope, `0x6c ‖ rlp([chain_id, nonce, max_priority_fee, max_fee, gas_limit, key, calls, signature])` with `calls` a
+//! list of `[to, value, data]`, and what a batch costs before it runs. Must not know how calls run. Invariants: no bytes are both
+//! a batch and a single call, whose seventh item is a string; the signature covers every call and their order.
+
+use super::{
+    super::tx::{Fields, TxError, TxSignature, VerifiedTx, check},
+    NATIVE_TX_TYPE,
+};
+use crate::{
+    crypto::{
+        PublicKey, SecretKey, Signature,
+        hash::{DOMAIN_NATIVE_TX, tagged},
+        native_address,
+    },
+    types::{Address, B256, ChainId, U256},
+};
+use alloy_primitives::{B512, Bytes, keccak256};
+use alloy_rlp::{Decodable, Encodable, Header, RlpDecodable, RlpEncodable};
+use revm::{context_interface::cfg::GasParams, primitives::hardfork::SpecId};
+
+/// Most calls of a batch.
+pub const BATCH_MAX_CALLS: usize = 1_024;
+/// Items of the list before the one that tells a batch from a single call.
+const ITEMS_BEFORE_CALLS: usize = 6;
+
+alloy_sol_types::sol! {
+    /// What a failed batch reverts with: which call failed, and its own revert data. Nothing of any call remains.
+    #[derive(Debug, PartialEq, Eq)]
+    error CallFailed(uint256 index, bytes reason);
+}
+
+/// One call of a batch.
+#[derive(Debug, Clone, PartialEq, Eq, RlpEncodable, RlpDecodable)]
+pub struct Call {
+    /// Callee.
+    pub to: Address,
+    /// Value moved to the callee.
+    pub value: U256,
+    /// Call data.
+    pub data: Bytes,
+}
+
+/// A batch before it is signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NativeBatch {
+    /// The chain it is for.
+    pub chain_id: ChainId,
+    /// Position among the sender's transactions.
+    pub nonce: u64,
+    /// Most it tips for a unit of gas.
+    pub max_priority_fee: u64,
+    /// Most it pays for a unit of gas.
+    pub max_fee: u64,
+    /// Most gas all calls together may use.
+    pub gas_limit: u64,
+    /// Key of the sender.
+    pub key: PublicKey,
+    /// What is called, in order; 1 to [`BATCH_MAX_CALLS`].
+    pub calls: Vec<Call>,
+}
+
+/// The signed part of the list.
+#[derive(RlpEncodable)]
+struct Unsigned<'a> {
+    chain_id: u64,
+    nonce: u64,
+    max_priority_fee: u64,
+    max_fee: u64,
+    gas_limit: u64,
+    key: B256,
+    calls: &'a Vec<Call>,
+}
+
+/// The whole list.
+#[derive(RlpEncodable, RlpDecodable)]
+struct Signed {
+    chain_id: u64,
+    nonce: u64,
+    max_priority_fee: u64,
+    max_fee: u64,
+    gas_limit: u64,
+    key: B256,
+    calls: Vec<Call>,
+    signature: B512,
+}
+
+impl NativeBatch {
+    /// The account that sends it, and that every callee sees as its caller.
+    pub fn sender(&self) -> Address {
+        native_address(&self.key)
+    }
+
+    /// What the key signs.
+    pub fn signing_hash(&self) -> [u8; 32] {
+        let body = Unsigned {
+            chain_id: self.chain_id,
+            nonce: self.nonce,
+            max_priority_fee: self.max_priority_fee,
+            max_fee: self.max_fee,
+            gas_limit: self.gas_limit,
+            key: B256::from(self.key.0),
+            calls: &self.calls,
+        };
+        tagged(DOMAIN_NATIVE_TX, &[&alloy_rlp::encode(body)])
+    }
+
+    /// Signs with the key the batch names and returns the envelope.
+    pub fn sign(&self, secret: &SecretKey) -> Bytes {
+        assert_eq!(secret.public(), self.key, "a native batch is signed by the key it names");
+        self.clone().envelope(secret.sign(&self.signing_hash())).into()
+    }
+
+    fn envelope(self, signature: Signature) -> Vec<u8> {
+        let list = Signed {
+            chain_id: self.chain_id,
+            nonce: self.nonce,
+            max_priority_fee: self.max_priority_fee,
+            max_fee: self.max_fee,
+            gas_limit: self.gas_limit,
+            key: B256::from(self.key.0),
+            calls: self.calls,
+            signature: B512::from(signature.0),
+        };
+        list.envelope()
+    }
+
+    /// The batch as all types of transactions are looked at.
+    fn fields(self) -> Result<Fields, TxError> {
+        let (calls, max) = (self.calls.len(), BATCH_MAX_CALLS);
+        let Some(first) = self.calls.first().filter(|_| calls <= max) else {
+            return Err(TxError::CallCount { calls, max });
+        };
+        let value = self.calls.iter().try_fold(U256::ZERO, |sum, call| sum.checked_add(call.value));
+        Ok(Fields {
+            tx_type: NATIVE_TX_TYPE,
+            chain_id: self.chain_id,
+            gas_limit: self.gas_limit,
+            max_fee: u128::from(self.max_fee),
+            priority_fee: Some(u128::from(self.max_priority_fee)),
+            to: Some(first.to),
+            value: value.ok_or(TxError::BatchValue)?,
+            input: first.data.clone(),
+            access_list: Default::default(),
+            authorizations: Vec::new(),
+            authorities: Vec::new(),
+            calls: self.calls,
+            bound: true,
+            blobs: None,
+        })
+    }
+}
+
+impl Signed {
+    fn envelope(&self) -> Vec<u8> {
+        let mut raw = Vec::with_capacity(1 + self.length());
+        raw.push(NATIVE_TX_TYPE);
+        self.encode(&mut raw);
+        raw
+    }
+}
+
+/// Whether a native envelope has the shape of a batch: a list where a single call has its callee.
+pub fn is_batch(raw: &[u8]) -> bool {
+    let Some((&NATIVE_TX_TYPE, mut rest)) = raw.split_first() else { return false };
+    if !Header::decode(&mut rest).is_ok_and(|header| header.list) {
+        return false;
+    }
+    for _ in 0..ITEMS_BEFORE_CALLS {
+        let Ok(header) = Header::decode(&mut rest) else { return false };
+        let Some(next) = rest.get(header.payload_length..) else { return false };
+        rest = next;
+    }
+    Header::decode(&mut rest).is_ok_and(|header| header.list)
+}
+
+/// Decodes an envelope without judging it.
+pub fn decode_batch(raw: &[u8]) -> Result<(NativeBatch, Signature), TxError> {
+    let malformed = |reason: String| TxError::Malformed(reason);
+    let (&kind, mut payload) = raw.split_first().ok_or_else(|| malformed("it is empty".into()))?;
+    if kind != NATIVE_TX_TYPE {
+        return Err(TxError::UnknownType(kind));
+    }
+    let list = Signed::decode(&mut payload).map_err(|e| malformed(e.to_string()))?;
+    if list.envelope() != raw {
+        return Err(malformed("it is not in its shortest encoding, or bytes follow it".into()));
+    }
+    let batch = NativeBatch {
+        chain_id: list.chain_id,
+        nonce: list.nonce,
+        max_priority_fee: list.max_priority_fee,
+        max_fee: list.max_fee,
+        gas_limit: list.gas_limit,
+        key: PublicKey(list.key.0),
+        calls: list.calls,
+    };
+    Ok((batch, Signature(list.signature.0)))
+}
+
+/// Decodes an envelope, checks its form and its signature.
+pub(super) fn decode_and_verify(raw: &[u8], chain_id: ChainId) -> Result<VerifiedTx, TxError> {
+    let (batch, signature) = decode_batch(raw)?;
+    let (key, nonce, signed) = (batch.key, batch.nonce, batch.signing_hash());
+    let fields = batch.fields()?;
+    check(&fields, chain_id)?;
+    key.verify(&signed, &signature).map_err(|_| TxError::BadSignature)?;
+    Ok(VerifiedTx {
+        hash: keccak256(raw),
+        sender: native_address(&key),
+        nonce,
+        raw: raw.to_vec().into(),
+        fields,
+        signature: TxSignature::Ed25519(key, signature),
+    })
+}
+
+/// What a batch costs before any of its calls runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::ledger) struct BatchGas {
+    /// Charged at the start.
+    pub initial: u64,
+    /// Used at least (EIP-7623).
+    pub floor: u64,
+}
+
+impl BatchGas {
+    /// One transaction's base, the call data of all calls, and for each call after the first what the CALL instruction
+    /// charges whatever happens: an account's first access, and the transfer if it moves value.
+    pub fn of(calls: &[Call]) -> Self {
+        let params = GasParams::new_spec(SpecId::OSAKA);
+        let alone = |data: &[u8]| {
+            let gas = params.initial_tx_gas(data, false, 0, 0, 0, None);
+            Self { initial: gas.initial_total_gas(), floor: gas.floor_gas() }
+        };
+        let base = alone(&[]);
+        let access = params.warm_storage_read_cost() + params.cold_account_additional_cost();
+        let mut gas = base;
+        for (index, call) in calls.iter().enumerate() {
+            let data = alone(&call.data);
+            gas.initial += data.initial - base.initial;
+            gas.floor += data.floor - base.floor;
+            if index > 0 {
+                gas.initial += access;
+                gas.initial += if call.value.is_zero() { 0 } else { params.transfer_value_cost() };
+            }
+        }
+        gas
+    }
+}
+
+#[cfg(test)]
+mod tests;
