@@ -35,7 +35,6 @@ use crate::{
     types::{Address, B256, BlockId, ChainId, Height, Params, params::BLOCK_GAS_LIMIT},
 };
 use parking_lot::Mutex;
-use rayon::prelude::*;
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -239,9 +238,27 @@ impl FullChain {
         admitted
     }
 
+    /// Verifies and admits many transactions.
+    pub fn admit_all<T: AsRef<[u8]> + Sync>(&self, raws: &[T], local: bool) -> Vec<Result<Arc<VerifiedTx>, PoolError>> {
+        self.checked(raws);
+        let admitted = self.pool.admit_all(raws, &self.state, self.head().height(), local);
+        let refused = admitted.iter().filter(|one| one.is_err()).count();
+        self.node.metrics.add(Counter::TxsRejected, u64::try_from(refused).unwrap_or(u64::MAX));
+        self.report_pool();
+        admitted
+    }
+
     /// Verifies the envelopes of a block in parallel, remembered ones for free. The error names the index.
     pub fn verify_all(&self, txs: &[Vec<u8>]) -> Vec<Result<Arc<VerifiedTx>, TxError>> {
-        self.node.pool.install(|| txs.par_iter().map(|raw| self.pool.memo().verify(raw)).collect())
+        self.checked(txs)
+    }
+
+    /// Checks signatures on all threads of the pool; they are remembered.
+    fn checked<T: AsRef<[u8]> + Sync>(&self, raws: &[T]) -> Vec<Result<Arc<VerifiedTx>, TxError>> {
+        let since = Instant::now();
+        let verified = self.node.pool.install(|| self.pool.memo().verify_all(raws));
+        self.node.metrics.observe(Timer::Signatures, since.elapsed());
+        verified
     }
 
     /// Reads the state of the newest block together with its head. `read` may run more than once.

@@ -2,6 +2,7 @@
 
 use super::{
     checkpoint::{CheckpointAccount, CheckpointChunk, CheckpointRecord, CheckpointWord},
+    mempool::TxBundle,
     records::{
         GenesisRecord, HeightRecord, ReceiptRecord, ReceiptsRecord, TxPlace,
         tests::{executed, receipt},
@@ -59,4 +60,9 @@ fn checkpoint_chunk() {
     let info = AccountInfo { nonce: 3, balance: U256::from(9), code_hash: B256::repeat_byte(4) };
     let words = vec![CheckpointWord { key: [5; 32], slot: [6; 32], value: [7; 32] }];
     check(&CheckpointChunk(vec![CheckpointAccount { key: [1; 32], address: [2; 20], info, continued: true, words }]));
+}
+
+#[test]
+fn transaction_bundle() {
+    check(&TxBundle(vec![vec![1, 2], vec![0x6c]]));
 }

@@ -64,6 +64,22 @@ impl LocalChain {
         Ok(tx.hash)
     }
 
+    /// As [`LocalChain::hand_in`] for many.
+    pub async fn hand_in_all(&self, raws: Vec<Bytes>) -> Vec<Result<B256, PoolError>> {
+        let chain = self.chain.clone();
+        let job = move || {
+            let admitted = chain.admit_all(&raws, true);
+            (admitted, raws)
+        };
+        let (admitted, raws) = self.chain.node().pool.run(job).await;
+        let fresh = admitted.iter().zip(raws).filter(|(one, _)| one.is_ok());
+        for (_, raw) in fresh {
+            // A full outbox is fine: what still waits is announced again.
+            let _ = self.outbox.try_send(raw.0);
+        }
+        admitted.into_iter().map(|one| one.map(|tx| tx.hash)).collect()
+    }
+
     async fn blocking<T: Send + 'static>(
         &self,
         job: impl FnOnce(&FullChain) -> Result<T, ChainError> + Send + 'static,

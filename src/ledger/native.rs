@@ -10,9 +10,9 @@ mod batch;
 use super::tx::{Fields, TxError, TxSignature, VerifiedTx, check};
 use crate::{
     crypto::{
-        PublicKey, SecretKey, Signature,
+        PublicKey, SecretKey, Signature, Zip215Item,
         hash::{DOMAIN_NATIVE_TX, tagged},
-        native_address,
+        native_address, verify_all_zip215, verify_zip215,
     },
     types::{Address, B256, ChainId, U256},
 };
@@ -172,21 +172,51 @@ pub fn decode(raw: &[u8]) -> Result<(NativeTx, Signature), TxError> {
     Ok((tx, signature))
 }
 
-/// Decodes an envelope, checks its form and its signature.
-pub(super) fn decode_and_verify(raw: &[u8], chain_id: ChainId) -> Result<VerifiedTx, TxError> {
-    if is_batch(raw) {
-        return batch::decode_and_verify(raw, chain_id);
+/// A native transaction whose form is checked and whose signature is not.
+pub(super) struct Unproven {
+    tx: VerifiedTx,
+    /// What its key should have signed.
+    signed: [u8; 32],
+}
+
+impl Unproven {
+    /// Decodes an envelope and checks its form.
+    pub fn decode(raw: &[u8], chain_id: ChainId) -> Result<Self, TxError> {
+        if is_batch(raw) {
+            return batch::decode_unproven(raw, chain_id);
+        }
+        let (tx, signature) = decode(raw)?;
+        let fields = tx.fields();
+        check(&fields, chain_id)?;
+        Ok(Self::new(raw, &tx.key, tx.nonce, fields, signature, tx.signing_hash()))
     }
-    let (tx, signature) = decode(raw)?;
-    let fields = tx.fields();
-    check(&fields, chain_id)?;
-    tx.key.verify(&tx.signing_hash(), &signature).map_err(|_| TxError::BadSignature)?;
-    Ok(VerifiedTx {
-        hash: keccak256(raw),
-        sender: tx.sender(),
-        nonce: tx.nonce,
-        raw: raw.to_vec().into(),
-        fields,
-        signature: TxSignature::Ed25519(tx.key, signature),
-    })
+
+    fn new(raw: &[u8], key: &PublicKey, nonce: u64, fields: Fields, signature: Signature, signed: [u8; 32]) -> Self {
+        let (hash, sender, raw) = (keccak256(raw), native_address(key), raw.to_vec().into());
+        Self {
+            tx: VerifiedTx { hash, sender, nonce, raw, fields, signature: TxSignature::Ed25519(*key, signature) },
+            signed,
+        }
+    }
+
+    fn signature(&self) -> Zip215Item<'_> {
+        match &self.tx.signature {
+            TxSignature::Ed25519(key, signature) => (&self.signed, *signature, *key),
+            TxSignature::Ecdsa(_) => unreachable!("it was built with an ed25519 signature"),
+        }
+    }
+
+    /// Checks its signature.
+    pub fn prove(self) -> Result<VerifiedTx, TxError> {
+        if verify_zip215(&self.signature()) { Ok(self.tx) } else { Err(TxError::BadSignature) }
+    }
+
+    /// Checks the signatures of many at once, and one by one only where that fails: each gets the answer it would get alone.
+    pub fn prove_all(many: Vec<Self>) -> Vec<Result<VerifiedTx, TxError>> {
+        let signatures: Vec<Zip215Item<'_>> = many.iter().map(Self::signature).collect();
+        match verify_all_zip215(&signatures) {
+            true => many.into_iter().map(|one| Ok(one.tx)).collect(),
+            false => many.into_iter().map(Self::prove).collect(),
+        }
+    }
 }

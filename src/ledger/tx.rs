@@ -5,7 +5,7 @@
 //! this chain; its gas limit covers what it costs before it starts and fits a block.
 
 use super::{
-    native::{self, BatchGas, Call, NATIVE_TX_TYPE},
+    native::{BatchGas, Call, NATIVE_TX_TYPE, Unproven},
     unsigned,
 };
 use crate::{
@@ -241,8 +241,7 @@ impl VerifiedTx {
 
 /// Decodes an envelope, checks its form and recovers its sender. Costs one signature verification and one for each authorization.
 ///
-/// Native signatures are checked one by one: batch verification accepts some malformed signatures that single verification refuses,
-/// and nodes must agree.
+/// Native signatures count by the rules of ZIP-215, so that one alone gets the answer it gets in [`decode_and_recover_all`].
 pub fn decode_and_recover(raw: &[u8], chain_id: ChainId) -> Result<VerifiedTx, TxError> {
     decode_with(raw, chain_id, recover_address)
 }
@@ -262,9 +261,31 @@ pub(super) fn decode_with(raw: &[u8], chain_id: ChainId, recover: Recover) -> Re
         Some(2) => ethereum::<TxEip1559>(raw, &raw[1..], chain_id, recover),
         Some(3) => Err(TxError::Blob),
         Some(4) => ethereum::<TxEip7702>(raw, &raw[1..], chain_id, recover),
-        Some(&NATIVE_TX_TYPE) => native::decode_and_verify(raw, chain_id),
+        Some(&NATIVE_TX_TYPE) => Unproven::decode(raw, chain_id)?.prove(),
         Some(&other) => Err(TxError::UnknownType(other)),
     }
+}
+
+/// Decodes many envelopes. Each gets the answer [`decode_and_recover`] gives; native signatures cost a third that way.
+pub fn decode_and_recover_all(raws: &[&[u8]], chain_id: ChainId) -> Vec<Result<VerifiedTx, TxError>> {
+    let (mut answers, mut unproven, mut places) = (Vec::with_capacity(raws.len()), Vec::new(), Vec::new());
+    for (place, raw) in raws.iter().enumerate() {
+        let is_native = raw.first() == Some(&NATIVE_TX_TYPE) && raw.len() <= TX_MAX_BYTES;
+        let answer = match is_native.then(|| Unproven::decode(raw, chain_id)) {
+            Some(Ok(one)) => {
+                unproven.push(one);
+                places.push(place);
+                Err(TxError::BadSignature)
+            }
+            Some(Err(e)) => Err(e),
+            None => decode_and_recover(raw, chain_id),
+        };
+        answers.push(answer);
+    }
+    for (place, proven) in places.into_iter().zip(Unproven::prove_all(unproven)) {
+        answers[place] = proven;
+    }
+    answers
 }
 
 /// Signs an EIP-1559 transaction and returns its envelope.

@@ -93,6 +93,7 @@ metrics! {
     /// How long things take, in seconds.
     Timer {
         Finality, "finality_seconds", "From the acceptance of a transaction to its final block";
+        Signatures, "signatures_seconds", "Checking the signatures of transactions that arrive together";
         BlockExecute, "block_execute_seconds", "Execution of a block";
         BlockCommit, "block_commit_seconds", "Writing a block and its state";
         Put, "put_seconds", "Storing a file, from its first byte to its final transaction";

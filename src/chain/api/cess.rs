@@ -2,17 +2,29 @@
 
 use super::{Answer, Api, broken, optional, reading, required};
 use crate::{
+    chain::mempool::PoolError,
     client::{ChainClient, FileRecord, MinerRecord},
     consensus::{Block, Certificate},
     rpc::{Params, RpcModule, error},
     types::{Address, B256, FileId, Height},
 };
+use alloy_primitives::Bytes;
 use jsonrpsee::core::RegisterMethodError;
 use serde::Serialize;
 use std::{future::Future, sync::Arc};
 
 /// Files one listing returns.
 const FILES_MAX: u64 = 1_000;
+
+/// Transactions handed in by one call.
+const SUBMIT_MAX: usize = 4_096;
+
+/// What became of one of many transactions: its hash, or why it was not taken in.
+#[derive(Clone, Serialize)]
+struct Submitted {
+    hash: Option<B256>,
+    refused: Option<String>,
+}
 
 /// A connected peer.
 #[derive(Clone, Serialize)]
@@ -52,6 +64,18 @@ struct ValidatorObject {
 }
 
 pub(super) fn register(module: &mut RpcModule<()>, api: &Api) -> Result<(), RegisterMethodError> {
+    asking(module, api, "cess_submitAll", |client, params| async move {
+        let raws: Vec<Bytes> = required(&mut params.sequence(), "transactions")?;
+        if raws.len() > SUBMIT_MAX {
+            let found = raws.len();
+            return Err(error::limit_exceeded(format_args!("{found} transactions are over the limit of {SUBMIT_MAX}")));
+        }
+        let answers = client.hand_in_all(raws).await.into_iter().map(|answer| match answer {
+            Ok(hash) | Err(PoolError::Known(hash)) => Submitted { hash: Some(hash), refused: None },
+            Err(e) => Submitted { hash: None, refused: Some(e.to_string()) },
+        });
+        Answer::<Vec<Submitted>>::Ok(answers.collect())
+    })?;
     asking(module, api, "cess_file", |client, params| async move {
         let id: FileId = required(&mut params.sequence(), "id")?;
         Answer::<Option<FileRecord>>::Ok(client.file(id).await?)

@@ -13,7 +13,8 @@ use crate::{
     ledger::{
         commitment::{StateCommitment, StateTrie},
         ethereum::{
-            EthereumBlock, EthereumGenesis, Forks, Parent, base_fee_after, decode, environment, excess_blob_gas_after,
+            EthereumBlock, EthereumGenesis, Forks, Parent, base_fee_after, decode, decode_all, environment,
+            excess_blob_gas_after,
         },
         executor::{BlockEnv, Receipt},
         header::ExecutedHeader,
@@ -71,7 +72,7 @@ impl ImportedChain {
     /// Block zero.
     pub(super) fn begin(node: &Node, genesis: EthereumGenesis) -> Self {
         let EthereumGenesis { forks, header, delta } = genesis;
-        let pool = Mempool::decoding(forks.config().chain_id, Limits::default(), decode);
+        let pool = Mempool::decoding(forks.config().chain_id, Limits::default(), decode_all);
         let mut chain = Self {
             node: node.clone(),
             forks,

@@ -36,7 +36,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { txs: 16_384, bytes: 128 << 20, sender_txs: 256, sender_bytes: 32 << 20, nonce_ahead: 256 }
+        Self { txs: 65_536, bytes: 128 << 20, sender_txs: 1_024, sender_bytes: 32 << 20, nonce_ahead: 1_024 }
     }
 }
 

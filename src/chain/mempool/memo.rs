@@ -9,19 +9,22 @@ use crate::{
     types::ChainId,
 };
 use parking_lot::Mutex;
+use rayon::prelude::*;
 use std::{
     collections::{HashMap, VecDeque},
     sync::Arc,
 };
 
 /// Entries remembered.
-const MEMO_MAX_ENTRIES: usize = 32_768;
+const MEMO_MAX_ENTRIES: usize = 131_072;
+/// Transactions verified as one batch: enough to share the work, few enough to keep all threads busy.
+const BATCH_TXS: usize = 256;
 /// Bytes of envelopes remembered. Entries that still wait in the pool share their memory with it.
-const MEMO_MAX_BYTES: usize = 64 << 20;
+const MEMO_MAX_BYTES: usize = 128 << 20;
 
 type Digest = [u8; 32];
-/// How a chain decodes an envelope and recovers its sender.
-pub type Decode = fn(&[u8], ChainId) -> Result<VerifiedTx, TxError>;
+/// How a chain decodes envelopes and recovers their senders.
+pub type Decode = fn(&[&[u8]], ChainId) -> Vec<Result<VerifiedTx, TxError>>;
 
 /// Remembers verified transactions of one chain.
 pub struct SignatureMemo {
@@ -46,13 +49,37 @@ impl SignatureMemo {
 
     /// The transaction in `raw`, verified now or earlier.
     pub fn verify(&self, raw: &[u8]) -> Result<Arc<VerifiedTx>, TxError> {
-        let digest = content(raw);
-        if let Some(known) = self.inner.lock().verified.get(&digest) {
-            return Ok(known.clone());
-        }
-        let tx = Arc::new((self.decode)(raw, self.chain_id)?);
-        self.inner.lock().remember(digest, tx.clone());
-        Ok(tx)
+        self.verify_all(&[raw]).pop().expect("one answer for one transaction")
+    }
+
+    /// The transactions in `raws`, verified now or earlier: those that are new in batches, on all threads of the pool this runs in.
+    pub fn verify_all<T: AsRef<[u8]> + Sync>(&self, raws: &[T]) -> Vec<Result<Arc<VerifiedTx>, TxError>> {
+        let digests: Vec<Digest> = match raws {
+            [one] => vec![content(one.as_ref())],
+            many => many.par_iter().with_min_len(BATCH_TXS).map(|raw| content(raw.as_ref())).collect(),
+        };
+        let known: Vec<Option<Arc<VerifiedTx>>> = {
+            let inner = self.inner.lock();
+            digests.iter().map(|digest| inner.verified.get(digest).cloned()).collect()
+        };
+        let fresh: Vec<&[u8]> =
+            known.iter().zip(raws).filter(|(known, _)| known.is_none()).map(|(_, raw)| raw.as_ref()).collect();
+        let decode = |batch: &[&[u8]]| (self.decode)(batch, self.chain_id);
+        let decoded = match fresh.len() {
+            0..=1 => decode(&fresh),
+            _ => fresh.par_chunks(BATCH_TXS).flat_map_iter(decode).collect(),
+        };
+        let mut decoded = decoded.into_iter();
+        let mut inner = self.inner.lock();
+        let answer = |(known, digest): (Option<Arc<VerifiedTx>>, Digest)| match known {
+            Some(tx) => Ok(tx),
+            None => {
+                let tx = Arc::new(decoded.next().expect("an answer for each that is new")?);
+                inner.remember(digest, tx.clone());
+                Ok(tx)
+            }
+        };
+        known.into_iter().zip(digests).map(answer).collect()
     }
 }
 

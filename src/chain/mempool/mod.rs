@@ -9,6 +9,8 @@ mod memo;
 #[cfg(test)]
 mod tests;
 
+#[cfg(test)]
+pub use gossip::TxBundle;
 pub use gossip::{TOPIC_TX, spawn_gossip};
 pub use lanes::Limits;
 pub use memo::{Decode, SignatureMemo};
@@ -16,7 +18,7 @@ pub use memo::{Decode, SignatureMemo};
 use crate::{
     ledger::{
         state::{StateError, StateView},
-        tx::{TxError, VerifiedTx, decode_and_recover},
+        tx::{TxError, VerifiedTx, decode_and_recover_all},
     },
     types::{Address, B256, ChainId, Height, U256},
 };
@@ -91,7 +93,7 @@ pub struct Mempool {
 impl Mempool {
     /// An empty pool for one chain.
     pub fn new(chain_id: ChainId, limits: Limits) -> Self {
-        Self::decoding(chain_id, limits, decode_and_recover)
+        Self::decoding(chain_id, limits, decode_and_recover_all)
     }
 
     /// An empty pool for a chain with transactions of its own.
@@ -124,11 +126,18 @@ impl Mempool {
         height: Height,
         local: bool,
     ) -> Result<Arc<VerifiedTx>, PoolError> {
-        let tx = self.memo.verify(raw)?;
-        if tx.max_fee() < FEE_FLOOR {
-            return Err(PoolError::FeeTooLow { fee: tx.max_fee(), floor: FEE_FLOOR });
-        }
-        self.admit_verified(tx, state, height, local)
+        self.admit_all(&[raw], state, height, local).pop().expect("one answer for one transaction")
+    }
+
+    /// As [`Mempool::admit`] for many, whose signatures are verified in batches on the pool this runs in.
+    pub fn admit_all<T: AsRef<[u8]> + Sync>(
+        &self,
+        raws: &[T],
+        state: &dyn StateView,
+        height: Height,
+        local: bool,
+    ) -> Vec<Result<Arc<VerifiedTx>, PoolError>> {
+        self.take_in(self.memo.verify_all(raws), FEE_FLOOR, state, height, local)
     }
 
     /// Admits a transaction whose sender is known, whatever it pays.
@@ -139,23 +148,38 @@ impl Mempool {
         height: Height,
         local: bool,
     ) -> Result<Arc<VerifiedTx>, PoolError> {
+        self.take_in(vec![Ok(tx)], 0, state, height, local).pop().expect("one answer for one transaction")
+    }
+
+    fn take_in(
+        &self,
+        verified: Vec<Result<Arc<VerifiedTx>, TxError>>,
+        floor: u128,
+        state: &dyn StateView,
+        height: Height,
+        local: bool,
+    ) -> Vec<Result<Arc<VerifiedTx>, PoolError>> {
+        let handed_in = local.then(Instant::now);
         // State is read under the lock: a block that lands in between prunes after this insertion, never before it.
         let mut lanes = self.lanes.lock();
-        let (next, balance) = state.account(&tx.sender)?.map_or((0, U256::ZERO), |info| (info.nonce, info.balance));
-        if tx.nonce < next {
-            return Err(PoolError::Replayed { nonce: tx.nonce, next });
-        }
-        let cost = tx.max_cost();
-        if cost > balance {
-            return Err(PoolError::Funds { sender: tx.sender, balance, cost });
-        }
-        lanes.insert(tx.clone(), next, height, local.then(Instant::now))?;
-        if lanes.is_ready(&tx.sender, *self.base_fee.lock()) {
+        let base_fee = *self.base_fee.lock();
+        let mut is_ready = false;
+        let mut take = |tx: Result<Arc<VerifiedTx>, TxError>| {
+            let tx = tx?;
+            if tx.max_fee() < floor {
+                return Err(PoolError::FeeTooLow { fee: tx.max_fee(), floor });
+            }
+            insert(&mut lanes, &tx, state, height, handed_in)?;
+            is_ready = is_ready || lanes.is_ready(&tx.sender, base_fee);
+            // Nobody may be listening.
+            let _ = self.admitted.send(tx.clone());
+            Ok(tx)
+        };
+        let admitted = verified.into_iter().map(&mut take).collect();
+        if is_ready {
             self.ready.send_replace(true);
         }
-        // Nobody may be listening.
-        let _ = self.admitted.send(tx.clone());
-        Ok(tx)
+        admitted
     }
 
     /// Every waiting transaction, in the order of arrival.
@@ -221,4 +245,23 @@ impl Mempool {
     pub fn local_before(&self, height: Height, max: usize) -> Vec<Arc<VerifiedTx>> {
         self.lanes.lock().local_before(height, max)
     }
+}
+
+/// Takes a transaction into the lanes if its sender can pay for it.
+fn insert(
+    lanes: &mut Lanes,
+    tx: &Arc<VerifiedTx>,
+    state: &dyn StateView,
+    height: Height,
+    handed_in: Option<Instant>,
+) -> Result<(), PoolError> {
+    let (next, balance) = state.account(&tx.sender)?.map_or((0, U256::ZERO), |info| (info.nonce, info.balance));
+    if tx.nonce < next {
+        return Err(PoolError::Replayed { nonce: tx.nonce, next });
+    }
+    let cost = tx.max_cost();
+    if cost > balance {
+        return Err(PoolError::Funds { sender: tx.sender, balance, cost });
+    }
+    lanes.insert(tx.clone(), next, height, handed_in).map(|_| ())
 }

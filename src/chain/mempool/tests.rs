@@ -181,7 +181,7 @@ fn admission_names_what_is_wrong() {
     let admit = |raw: Vec<u8>| pool.admit(&raw, &state, 1, true).map(|tx| tx.nonce);
     let replayed = admit(raw_of(0, 3, 100, 1, 0, CHAIN)).unwrap_err();
     assert_eq!(replayed.to_string(), "replayed transaction: nonce 3 is used, next is 5");
-    assert!(matches!(admit(raw_of(0, 600, 100, 1, 0, CHAIN)), Err(PoolError::NonceAhead { next: 5, .. })));
+    assert!(matches!(admit(raw_of(0, 6_000, 100, 1, 0, CHAIN)), Err(PoolError::NonceAhead { next: 5, .. })));
     assert!(matches!(admit(raw_of(0, 5, 100, 1, 0, CHAIN + 1)), Err(PoolError::Invalid(TxError::WrongChain { .. }))));
     assert!(matches!(admit(raw_of(0, 5, 1, 1, 0, CHAIN)), Err(PoolError::FeeTooLow { .. })));
     assert!(matches!(admit(raw_of(8, 0, 100, 1, 0, CHAIN)), Err(PoolError::Funds { .. })));

@@ -18,4 +18,4 @@ pub use genesis::{EthereumGenesis, GenesisFault};
 pub use process::{
     BlockFault, Parent, Processed, base_fee_after, environment, excess_blob_gas_after, execute, process,
 };
-pub use tx::decode;
+pub use tx::{decode, decode_all};

@@ -26,6 +26,11 @@ pub fn decode(raw: &[u8], chain_id: ChainId) -> Result<VerifiedTx, TxError> {
     }
 }
 
+/// Decodes many envelopes, each as [`decode`] does.
+pub fn decode_all(raws: &[&[u8]], chain_id: ChainId) -> Vec<Result<VerifiedTx, TxError>> {
+    raws.iter().map(|raw| decode(raw, chain_id)).collect()
+}
+
 fn of_envelope(envelope: &TxEnvelope, raw: &[u8], chain_id: ChainId) -> Result<VerifiedTx, TxError> {
     let hash = match envelope {
         TxEnvelope::Legacy(tx) => tx.tx().signature_hash(),

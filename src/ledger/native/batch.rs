@@ -5,8 +5,8 @@
 //! a batch and a single call, whose seventh item is a string; the signature covers every call and their order.
 
 use super::{
-    super::tx::{Fields, TxError, TxSignature, VerifiedTx, check},
-    NATIVE_TX_TYPE,
+    super::tx::{Fields, TxError, check},
+    NATIVE_TX_TYPE, Unproven,
 };
 use crate::{
     crypto::{
@@ -16,7 +16,7 @@ use crate::{
     },
     types::{Address, B256, ChainId, U256},
 };
-use alloy_primitives::{B512, Bytes, keccak256};
+use alloy_primitives::{B512, Bytes};
 use alloy_rlp::{Decodable, Encodable, Header, RlpDecodable, RlpEncodable};
 use revm::{context_interface::cfg::GasParams, primitives::hardfork::SpecId};
 
@@ -198,21 +198,13 @@ pub fn decode_batch(raw: &[u8]) -> Result<(NativeBatch, Signature), TxError> {
     Ok((batch, Signature(list.signature.0)))
 }
 
-/// Decodes an envelope, checks its form and its signature.
-pub(super) fn decode_and_verify(raw: &[u8], chain_id: ChainId) -> Result<VerifiedTx, TxError> {
+/// Decodes an envelope and checks its form.
+pub(super) fn decode_unproven(raw: &[u8], chain_id: ChainId) -> Result<Unproven, TxError> {
     let (batch, signature) = decode_batch(raw)?;
     let (key, nonce, signed) = (batch.key, batch.nonce, batch.signing_hash());
     let fields = batch.fields()?;
     check(&fields, chain_id)?;
-    key.verify(&signed, &signature).map_err(|_| TxError::BadSignature)?;
-    Ok(VerifiedTx {
-        hash: keccak256(raw),
-        sender: native_address(&key),
-        nonce,
-        raw: raw.to_vec().into(),
-        fields,
-        signature: TxSignature::Ed25519(key, signature),
-    })
+    Ok(Unproven::new(raw, &key, nonce, fields, signature, signed))
 }
 
 /// What a batch costs before any of its calls runs.

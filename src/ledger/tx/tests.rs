@@ -79,7 +79,7 @@ fn native_envelope_is_stable() {
     let verified = decode_and_recover(&raw, CHAIN).unwrap();
     assert_eq!(verified.sender, tx.sender());
     assert_eq!(verified.hash, keccak256(&raw));
-    assert_eq!(native::decode(&raw).unwrap().0, tx);
+    assert_eq!(crate::ledger::native::decode(&raw).unwrap().0, tx);
 }
 
 #[test]
@@ -180,5 +180,39 @@ proptest! {
     #[test]
     fn garbage_never_panics(kind in prop::sample::select(vec![0u8, 1, 2, 4, 0x6c, 0xf8]), rest in prop::collection::vec(any::<u8>(), 0..200)) {
         let _ = decode_and_recover(&[&[kind][..], &rest].concat(), CHAIN);
+    }
+}
+
+#[test]
+fn many_get_the_answers_each_gets_alone() {
+    use crate::{crypto::SecretKey, ledger::native::NativeTx, types::Address};
+    let key = SecretKey::from_bytes(&[9; 32]);
+    let native = |nonce: u64| {
+        let tx = NativeTx {
+            chain_id: 11_332,
+            nonce,
+            max_priority_fee: 1,
+            max_fee: 10,
+            gas_limit: 21_000,
+            key: key.public(),
+            to: Address::repeat_byte(1),
+            value: U256::from(1),
+            data: Bytes::new(),
+        };
+        tx.sign(&key).to_vec()
+    };
+    let mut raws: Vec<Vec<u8>> = (0..6).map(native).collect();
+    raws.push(vec![3, 1, 2]);
+    raws.push(Vec::new());
+    for bad in [None, Some(2)] {
+        let mut raws = raws.clone();
+        if let Some(bad) = bad {
+            let last = raws[bad].len() - 1;
+            raws[bad][last] ^= 1;
+        }
+        let slices: Vec<&[u8]> = raws.iter().map(Vec::as_slice).collect();
+        let alone: Vec<_> = slices.iter().map(|raw| decode_and_recover(raw, 11_332)).collect();
+        assert_eq!(alone.iter().filter(|answer| answer.is_ok()).count(), if bad.is_some() { 5 } else { 6 });
+        assert_eq!(decode_and_recover_all(&slices, 11_332), alone);
     }
 }

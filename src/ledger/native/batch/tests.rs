@@ -47,7 +47,7 @@ fn the_envelope_is_stable() {
     let tx = decode_and_recover(&raw, CHAIN).unwrap();
     assert_eq!((tx.sender, tx.nonce, tx.tx_type()), (batch.sender(), 1, NATIVE_TX_TYPE));
     assert_eq!((tx.calls(), tx.value(), tx.to()), (batch.calls.as_slice(), U256::from(77), Some(batch.calls[0].to)));
-    assert_eq!(tx.hash, keccak256(&raw));
+    assert_eq!(tx.hash, alloy_primitives::keccak256(&raw));
 }
 
 #[test]
