@@ -46,7 +46,8 @@ impl Dev {
     fn cast(&self, args: &[&str]) -> Output {
         let url = self.ready["url"].as_str().expect("it names its URL");
         let mut command = Command::new(cast_path());
-        command.args(args).args(["--rpc-url", url]).current_dir(self.dir.path()).output().expect("cast runs")
+        let (name, rest) = args.split_first().expect("a command");
+        command.args([*name, "--rpc-url", url]).args(rest).current_dir(self.dir.path()).output().expect("cast runs")
     }
 
     fn says(&self, args: &[&str]) -> String {

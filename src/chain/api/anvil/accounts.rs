@@ -126,7 +126,10 @@ fn needed_gas(chain: &DevChain, request: &TransactionRequest) -> Answer<u64> {
     let ground = Ground::after(&eth, Some(BlockId::Number(BlockNumberOrTag::Pending)))?;
     let session = ground.session(None, None)?;
     let cap = gas_cap(&ground.env).min(ground.env.gas_limit);
-    let call = call_of(request.clone(), &ground.env, cap)?;
+    // Whatever it offers for gas: whether it can pay is seen when it is sent.
+    let (gas_price, max_fee_per_gas, max_priority_fee_per_gas) = (None, None, None);
+    let free = TransactionRequest { gas_price, max_fee_per_gas, max_priority_fee_per_gas, ..request.clone() };
+    let call = call_of(free, &ground.env, cap)?;
     estimate(&session, &call, cap).map_err(|reason| match reason {
         NoEstimate::Reverted(data) => error::reverted(data),
         NoEstimate::Broken(reason) => broken(reason),

@@ -140,7 +140,8 @@ fn next_block(module: &mut RpcModule<()>, chain: &DevChain) -> Result<(), Regist
 fn whole_chain(module: &mut RpcModule<()>, chain: &DevChain) -> Result<(), RegisterMethodError> {
     named(module, chain, &["anvil_reset", "hardhat_reset"], |chain, params| {
         let options: Option<Value> = optional(&mut params.sequence(), "options")?;
-        if options.as_ref().and_then(|options| options.get("forking")).is_some_and(|forking| !forking.is_null()) {
+        let remote = options.as_ref().and_then(|options| options.get("forking")?.get("jsonRpcUrl"));
+        if remote.is_some_and(|url| !url.is_null()) {
             return no_forking();
         }
         chain.reset().map_err(super::refusal).map(|()| DONE)

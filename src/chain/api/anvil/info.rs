@@ -11,10 +11,12 @@ use crate::{
 use jsonrpsee::core::RegisterMethodError;
 use serde_json::{Map, Value, json};
 
-/// Name and version as `web3_clientVersion` has them.
-const CLIENT: &str = concat!("cess/", env!("CARGO_PKG_VERSION"));
+/// Name and version. Hardhat's helpers refuse chains whose name does not begin with one that they know to have these methods.
+const CLIENT: &str = concat!("anvil-compatible/cess/", env!("CARGO_PKG_VERSION"));
 
 pub(super) fn register(module: &mut RpcModule<()>, chain: &DevChain) -> Result<(), RegisterMethodError> {
+    module.remove_method("web3_clientVersion");
+    named(module, chain, &["web3_clientVersion"], |_, _| Ok(CLIENT))?;
     named(module, chain, &["anvil_nodeInfo"], node_info)?;
     named(module, chain, &["anvil_metadata"], |chain, params| {
         let mut metadata = metadata(chain, params)?;
