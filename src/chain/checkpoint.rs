@@ -133,7 +133,7 @@ pub(super) fn load(kv: &dyn Kv, record: &CheckpointRecord) -> Result<StateTrie, 
     if !accounts.is_sorted_by(|(a, _), (b, _)| a < b) {
         return Err(CheckpointFault::Disorder);
     }
-    let trie = StateTrie::of_sorted(accounts);
+    let trie = StateTrie::of_sorted(&accounts);
     let (found, expected) = (trie.root(), B256::from(record.root));
     if found == expected { Ok(trie) } else { Err(CheckpointFault::Root { found, expected }) }
 }

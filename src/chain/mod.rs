@@ -43,6 +43,7 @@ mod state_store;
 pub mod statesync;
 #[cfg(test)]
 mod tests;
+pub mod trial;
 mod undo;
 
 pub use app::LedgerApp;

@@ -1,29 +1,61 @@
-//! A bounded in-memory cache of flat state, in two generations.
+//! A bounded in-memory cache of flat state, in shards of two generations each.
 //!
 //! Owns recently read and written accounts, slots and bytecode. Must not know the database. Invariants: memory is bounded by
-//! twice [`GENERATION_MAX_ENTRIES`] small entries and twice [`GENERATION_MAX_CODE_BYTES`] of code; absence is cached too.
+//! twice [`GENERATION_MAX_ENTRIES`] small entries and twice [`GENERATION_MAX_CODE_BYTES`] of code in each of [`SHARDS`] shards;
+//! absence is cached too; a key has one shard, so that threads that execute a block seldom wait for each other.
 
 use crate::{
     ledger::state::AccountInfo,
     types::{Address, B256, U256},
 };
 use alloy_primitives::Bytes;
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
 
-/// Accounts, and separately slots, one generation holds.
-const GENERATION_MAX_ENTRIES: usize = 32_768;
-/// Bytes of code one generation holds.
-const GENERATION_MAX_CODE_BYTES: usize = 16 << 20;
+/// Parts with a lock of their own.
+const SHARDS: usize = 16;
+/// Accounts, and separately slots, one generation of a shard holds.
+const GENERATION_MAX_ENTRIES: usize = 8_192;
+/// Bytes of code one generation of a shard holds.
+const GENERATION_MAX_CODE_BYTES: usize = 2 << 20;
+
+/// The whole cache.
+#[derive(Default)]
+pub struct ReadCache {
+    shards: [Mutex<Shard>; SHARDS],
+}
+
+impl ReadCache {
+    /// The part that knows an account.
+    pub fn of_account(&self, address: &Address) -> MutexGuard<'_, Shard> {
+        self.shards[usize::from(address[19]) % SHARDS].lock()
+    }
+
+    /// The part that knows a word. Words of one account are spread.
+    pub fn of_slot(&self, address: &Address, slot: &U256) -> MutexGuard<'_, Shard> {
+        self.shards[usize::from(address[19] ^ slot.byte(0) ^ slot.byte(31)) % SHARDS].lock()
+    }
+
+    /// The part that knows bytecode.
+    pub fn of_code(&self, hash: &B256) -> MutexGuard<'_, Shard> {
+        self.shards[usize::from(hash[31]) % SHARDS].lock()
+    }
+
+    /// Forgets every word of an account.
+    pub fn wipe(&self, address: &Address) {
+        self.shards.iter().for_each(|shard| shard.lock().slots.retain(|(owner, _)| owner != address));
+    }
+}
 
 /// What was read or written of late.
 #[derive(Default)]
-pub struct ReadCache {
+pub struct Shard {
     accounts: Generations<Address, Option<AccountInfo>>,
     slots: Generations<(Address, U256), U256>,
     code: Generations<B256, Bytes>,
 }
 
-impl ReadCache {
+impl Shard {
     /// A cached account; the inner `None` says that it does not exist.
     pub fn account(&mut self, address: &Address) -> Option<Option<AccountInfo>> {
         self.accounts.get(address)
@@ -53,11 +85,6 @@ impl ReadCache {
     pub fn put_code(&mut self, hash: B256, code: Bytes) {
         let cost = code.len();
         self.code.put(hash, code, cost, GENERATION_MAX_CODE_BYTES);
-    }
-
-    /// Forgets every word of an account.
-    pub fn wipe(&mut self, address: &Address) {
-        self.slots.retain(|(owner, _)| owner != address);
     }
 }
 
@@ -114,12 +141,16 @@ mod tests {
 
     #[test]
     fn wiped_accounts_lose_every_word() {
-        let mut cache = ReadCache::default();
+        let cache = ReadCache::default();
         let (gone, kept) = (Address::repeat_byte(1), Address::repeat_byte(2));
-        cache.put_slot(gone, U256::from(1), U256::from(5));
-        cache.put_slot(kept, U256::from(1), U256::from(6));
+        for slot in (0..64).map(U256::from) {
+            cache.of_slot(&gone, &slot).put_slot(gone, slot, U256::from(5));
+            cache.of_slot(&kept, &slot).put_slot(kept, slot, U256::from(6));
+        }
         cache.wipe(&gone);
-        assert_eq!(cache.slot(&gone, &U256::from(1)), None);
-        assert_eq!(cache.slot(&kept, &U256::from(1)), Some(U256::from(6)));
+        for slot in (0..64).map(U256::from) {
+            assert_eq!(cache.of_slot(&gone, &slot).slot(&gone, &slot), None);
+            assert_eq!(cache.of_slot(&kept, &slot).slot(&kept, &slot), Some(U256::from(6)));
+        }
     }
 }

@@ -4,7 +4,10 @@
 //! transactions. Invariants: a block's changes arrive in one batch; a reader of [`StateStore::consistent`] sees the state of
 //! exactly one block; words that are zero are absent.
 
-use super::{error::StoreError, read_cache::ReadCache};
+use super::{
+    error::StoreError,
+    read_cache::{ReadCache, Shard},
+};
 use crate::{
     codec::{self, Wire},
     kv::{Batch, Column, Durability, Entry, Kv},
@@ -16,7 +19,7 @@ use crate::{
 };
 use alloy_primitives::Bytes;
 use borsh::{BorshDeserialize, BorshSerialize};
-use parking_lot::{Mutex, RwLock};
+use parking_lot::{MutexGuard, RwLock};
 use rayon::prelude::*;
 use std::sync::{
     Arc,
@@ -51,7 +54,7 @@ impl Wire for WordRecord {
 /// The state of the newest executed block.
 pub struct StateStore {
     kv: Arc<dyn Kv>,
-    cache: Mutex<ReadCache>,
+    cache: ReadCache,
     /// Odd while a block's changes are being written.
     version: AtomicU64,
     gate: RwLock<()>,
@@ -60,7 +63,7 @@ pub struct StateStore {
 impl StateStore {
     /// Over an open database.
     pub fn new(kv: Arc<dyn Kv>) -> Self {
-        Self { kv, cache: Mutex::default(), version: AtomicU64::new(0), gate: RwLock::new(()) }
+        Self { kv, cache: ReadCache::default(), version: AtomicU64::new(0), gate: RwLock::new(()) }
     }
 
     /// Adds `delta` to `batch` and writes it; `publish` runs before any reader sees the new state.
@@ -72,6 +75,18 @@ impl StateStore {
         publish: impl FnOnce(),
     ) -> Result<(), StoreError> {
         self.stage(&mut batch, delta)?;
+        self.commit_staged(batch, delta, durability, publish)
+    }
+
+    /// Writes `batch`, to which `delta` was added before; `publish` runs before any reader sees the new state. Staging can thus
+    /// overlap with whatever comes before the write.
+    pub fn commit_staged(
+        &self,
+        batch: Batch,
+        delta: &StateDelta,
+        durability: Durability,
+        publish: impl FnOnce(),
+    ) -> Result<(), StoreError> {
         let _gate = self.gate.write();
         self.version.fetch_add(1, Ordering::AcqRel);
         let written = self.kv.write(batch, durability);
@@ -104,7 +119,7 @@ impl StateStore {
     pub fn rebuild(&self) -> Result<StateTrie, StoreError> {
         let parts: Result<Vec<Vec<Account>>, StoreError> =
             (0..=u8::MAX).into_par_iter().map(|first| self.accounts_under(first)).collect();
-        Ok(StateTrie::build(parts?.into_iter().flatten().collect()))
+        Ok(StateTrie::build(&parts?.into_iter().flatten().collect::<Vec<_>>()))
     }
 
     /// The accounts whose addresses begin with `first`, with their storage.
@@ -149,7 +164,8 @@ impl StateStore {
         Ok(self.kv.get(column, key)?.map(|bytes| codec::decode(&bytes)).transpose()?)
     }
 
-    fn stage(&self, batch: &mut Batch, delta: &StateDelta) -> Result<(), StoreError> {
+    /// Adds `delta` to `batch`.
+    pub fn stage(&self, batch: &mut Batch, delta: &StateDelta) -> Result<(), StoreError> {
         for (address, account) in &delta.accounts {
             match &account.info {
                 Some(info) => batch.put(Column::Accounts, address.as_slice(), codec::encode(&AccountRecord(*info))),
@@ -180,30 +196,33 @@ impl StateStore {
     }
 
     fn refresh(&self, delta: &StateDelta) {
-        let mut cache = self.cache.lock();
+        let cache = &self.cache;
         for (address, account) in &delta.accounts {
-            cache.put_account(*address, account.info);
+            cache.of_account(address).put_account(*address, account.info);
             if account.wiped || account.info.is_none() {
                 cache.wipe(address);
             }
-            account.slots.iter().for_each(|(slot, value)| cache.put_slot(*address, *slot, *value));
+            for (slot, value) in &account.slots {
+                cache.of_slot(address, slot).put_slot(*address, *slot, *value);
+            }
         }
-        delta.code.iter().for_each(|(hash, code)| cache.put_code(*hash, code.clone()));
+        delta.code.iter().for_each(|(hash, code)| cache.of_code(hash).put_code(*hash, code.clone()));
     }
 
     /// Looks in the cache, then in the database; remembers what was read unless a block was written meanwhile.
-    fn cached<T: Clone>(
-        &self,
-        hit: impl FnOnce(&mut ReadCache) -> Option<T>,
+    fn cached<'a, T: Clone>(
+        &'a self,
+        shard: impl Fn(&'a ReadCache) -> MutexGuard<'a, Shard>,
+        hit: impl FnOnce(&mut Shard) -> Option<T>,
         load: impl FnOnce() -> Result<T, StateError>,
-        remember: impl FnOnce(&mut ReadCache, T),
+        remember: impl FnOnce(&mut Shard, T),
     ) -> Result<T, StateError> {
         let version = self.version.load(Ordering::Acquire);
-        if let Some(found) = hit(&mut self.cache.lock()) {
+        if let Some(found) = hit(&mut shard(&self.cache)) {
             return Ok(found);
         }
         let loaded = load()?;
-        let mut cache = self.cache.lock();
+        let mut cache = shard(&self.cache);
         if version.is_multiple_of(2) && self.version.load(Ordering::Acquire) == version {
             remember(&mut cache, loaded.clone());
         }
@@ -223,7 +242,12 @@ impl StateStore {
 impl StateView for StateStore {
     fn account(&self, address: &Address) -> Result<Option<AccountInfo>, StateError> {
         let load = || Ok(self.decode::<AccountRecord>(Column::Accounts, address.as_slice())?.map(|record| record.0));
-        self.cached(|c| c.account(address), load, |c, info| c.put_account(*address, info))
+        self.cached(
+            |cache| cache.of_account(address),
+            |c| c.account(address),
+            load,
+            |c, info| c.put_account(*address, info),
+        )
     }
 
     fn slot(&self, address: &Address, slot: &U256) -> Result<U256, StateError> {
@@ -231,7 +255,12 @@ impl StateView for StateStore {
             let record = self.decode::<WordRecord>(Column::Slots, &slot_key(address, slot))?;
             Ok(record.map_or(U256::ZERO, |word| U256::from_be_bytes(word.0)))
         };
-        self.cached(|c| c.slot(address, slot), load, |c, value| c.put_slot(*address, *slot, value))
+        self.cached(
+            |cache| cache.of_slot(address, slot),
+            |c| c.slot(address, slot),
+            load,
+            |c, value| c.put_slot(*address, *slot, value),
+        )
     }
 
     fn code(&self, hash: &B256) -> Result<Bytes, StateError> {
@@ -242,7 +271,7 @@ impl StateView for StateStore {
         if *hash == alloy_primitives::KECCAK256_EMPTY || hash.is_zero() {
             return Ok(Bytes::new());
         }
-        self.cached(|c| c.code(hash), load, |c, code| c.put_code(*hash, code))
+        self.cached(|cache| cache.of_code(hash), |c| c.code(hash), load, |c, code| c.put_code(*hash, code))
     }
 }
 

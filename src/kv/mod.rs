@@ -69,6 +69,14 @@ impl Batch {
     pub fn put(&mut self, column: Column, key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) {
         self.ops.push(Op::Put(column, key.into(), value.into()));
     }
+    /// Bytes of all keys and values.
+    pub fn bytes(&self) -> usize {
+        let bytes = |op: &Op| match op {
+            Op::Put(_, key, value) => key.len() + value.len(),
+            Op::Delete(_, key) => key.len(),
+        };
+        self.ops.iter().map(bytes).sum()
+    }
     /// Removes `key`.
     pub fn delete(&mut self, column: Column, key: impl Into<Vec<u8>>) {
         self.ops.push(Op::Delete(column, key.into()));

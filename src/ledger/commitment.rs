@@ -98,19 +98,19 @@ impl StateTrie {
             }
         }
         let stored = found.into_iter().map(|(address, (info, slots))| Account::storing(address, info, slots));
-        Ok(Self::build(stored.collect()))
+        Ok(Self::build(&stored.collect::<Vec<_>>()))
     }
 
     /// The commitment to `accounts`, in any order.
-    pub fn build(accounts: Vec<Account>) -> Self {
-        let mut keyed: Vec<_> =
-            accounts.into_par_iter().map(|account| (account_key(&account.address), account)).collect();
-        keyed.par_sort_unstable_by_key(|(key, _)| *key);
-        Self::of_sorted(keyed)
+    pub fn build(accounts: &[Account]) -> Self {
+        let keyed = |(at, account): (usize, &Account)| (account_key(&account.address), Some(at));
+        let mut keys: Vec<_> = accounts.par_iter().enumerate().map(keyed).collect();
+        keys.par_sort_unstable_by_key(|(key, _)| *key);
+        Self { accounts: Trie::placed(keys, |at| accounts[at].clone()) }
     }
 
     /// The commitment to accounts under their keys, in the order of these, as [`StateTrie::for_each`] gives them.
-    pub fn of_sorted(accounts: Vec<(B256, Account)>) -> Self {
+    pub fn of_sorted(accounts: &[(B256, Account)]) -> Self {
         Self { accounts: Trie::build(accounts) }
     }
 
@@ -184,7 +184,7 @@ impl Account {
 
     /// An account with these slots under their keys, in the order of these.
     pub fn of_sorted(address: Address, info: AccountInfo, words: Vec<(B256, Word)>) -> Self {
-        Self { address, info, storage: Trie::build(words) }
+        Self { address, info, storage: Trie::build(&words) }
     }
 
     /// The slots that `written` changes get their values, zero meaning none. Returns what they held before.
@@ -280,6 +280,32 @@ impl StateCommitment for StateTrie {
     }
 }
 
+/// Random changes of a block.
+#[cfg(test)]
+pub(super) mod deltas {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn change() -> impl Strategy<Value = AccountDelta> {
+        let slots = prop::collection::btree_map((0u64..6).prop_map(U256::from), (0u64..3).prop_map(U256::from), 0..6);
+        (prop::option::weighted(0.8, (0u64..3, 0u64..3)), slots, prop::bool::weighted(0.2)).prop_map(
+            |(info, slots, wiped)| match info {
+                Some((nonce, balance)) => {
+                    let info = AccountInfo { nonce: nonce + 1, balance: U256::from(balance), ..Default::default() };
+                    AccountDelta { info: Some(info), slots, wiped }
+                }
+                None => AccountDelta { info: None, slots: BTreeMap::new(), wiped: true },
+            },
+        )
+    }
+
+    /// Changes of a few accounts, some of which go, with a few slots each.
+    pub fn delta() -> impl Strategy<Value = StateDelta> {
+        prop::collection::btree_map((0u8..8).prop_map(Address::repeat_byte), change(), 0..8)
+            .prop_map(|accounts| StateDelta { accounts, code: BTreeMap::new() })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -303,23 +329,7 @@ mod tests {
         }))
     }
 
-    fn change() -> impl Strategy<Value = AccountDelta> {
-        let slots = prop::collection::btree_map((0u64..6).prop_map(U256::from), (0u64..3).prop_map(U256::from), 0..6);
-        (prop::option::weighted(0.8, (0u64..3, 0u64..3)), slots, prop::bool::weighted(0.2)).prop_map(
-            |(info, slots, wiped)| match info {
-                Some((nonce, balance)) => {
-                    let info = AccountInfo { nonce: nonce + 1, balance: U256::from(balance), ..Default::default() };
-                    AccountDelta { info: Some(info), slots, wiped }
-                }
-                None => AccountDelta { info: None, slots: BTreeMap::new(), wiped: true },
-            },
-        )
-    }
-
-    fn delta() -> impl Strategy<Value = StateDelta> {
-        prop::collection::btree_map((0u8..8).prop_map(Address::repeat_byte), change(), 0..8)
-            .prop_map(|accounts| StateDelta { accounts, code: BTreeMap::new() })
-    }
+    use super::deltas::delta;
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
@@ -356,7 +366,7 @@ mod tests {
             prop_assert_eq!(rebuilt.unwrap().root(), trie.root());
             let mut sorted = Vec::new();
             trie.for_each(|key, account| sorted.push((*key, account.clone())));
-            prop_assert_eq!(StateTrie::of_sorted(sorted).root(), trie.root());
+            prop_assert_eq!(StateTrie::of_sorted(&sorted).root(), trie.root());
             let address = Address::repeat_byte(asked);
             let leaf = state.accounts().find(|(a, _)| *a == address).map(|(_, info)| {
                 alloy_rlp::encode(TrieAccount::new(info.nonce, info.balance, trie.storage_root(&address), info.code_hash))

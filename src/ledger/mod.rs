@@ -11,6 +11,7 @@ pub mod genesis;
 #[cfg(test)]
 mod golden;
 pub mod header;
+pub mod layers;
 pub mod manifest;
 pub mod modules;
 pub mod native;

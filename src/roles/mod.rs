@@ -15,6 +15,7 @@ mod node_api;
 mod setup;
 mod storage;
 
+pub use crate::chain::trial;
 pub use import::{ImportRequest, ImportedNode, import_chain};
 pub use setup::{SEED_FILE, Setup, SetupRequest, read_genesis, read_keys, write_seed};
 

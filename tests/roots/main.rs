@@ -2,7 +2,7 @@
 //!
 //! Owns the comparison only. `cargo test --manifest-path tests/roots/Cargo.toml` runs it, and the trie's own tests too.
 
-#[path = "../../src/ledger/trie.rs"]
+#[path = "../../src/ledger/trie/mod.rs"]
 pub mod trie;
 
 #[cfg(test)]

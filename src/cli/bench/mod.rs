@@ -10,6 +10,7 @@ mod idle;
 mod load;
 mod machine;
 mod net;
+mod recovery;
 mod root;
 mod sample;
 mod signatures;
@@ -42,6 +43,8 @@ pub enum BenchCommand {
     Erasure(erasure::ErasureArgs),
     /// Time of the state root after a block on a large state, and its memory; needs no network
     Root(root::RootArgs),
+    /// What a block of a large state writes, and how long a start takes after a kill; needs no network
+    Recovery(recovery::RecoveryArgs),
     /// Time of signature checks on one core, alone and in batches; needs no network
     Signatures(signatures::SignaturesArgs),
 }
@@ -59,6 +62,7 @@ pub async fn run(command: BenchCommand, global: &Global, output: &Output) -> any
         BenchCommand::Slicer(args) => slicer::run(args, output).await,
         BenchCommand::Erasure(args) => erasure::run(&args, output),
         BenchCommand::Root(args) => root::run(&args, output),
+        BenchCommand::Recovery(args) => recovery::run(args, output).await,
         BenchCommand::Signatures(args) => signatures::run(&args, output),
     }
 }

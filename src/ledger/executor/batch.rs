@@ -17,7 +17,7 @@ use alloy_sol_types::{Revert, SolError};
 use revm::{
     Inspector,
     context_interface::{
-        Cfg, ContextTr, JournalTr, LocalContextTr,
+        ContextTr, JournalTr, LocalContextTr,
         journaled_state::JournalCheckpoint,
         result::{EVMError, HaltReason, InvalidTransaction},
     },
@@ -178,13 +178,12 @@ impl<'a, I: Inspector<Ctx<'a>, EthInterpreter>> InspectorHandler for Batch<'_, '
     }
 }
 
-/// Charges a call after the first for bringing an account into being, as the CALL instruction would.
+/// Charges a call after the first for bringing an account into being.
 fn pays_for_account<I>(evm: &mut BlockEvm<'_, I>, call: &Call, gas: &mut GasTracker) -> Ended<bool> {
     if call.value.is_zero() || !evm.ctx.journal_mut().load_account(call.to)?.data.is_empty() {
         return Ok(true);
     }
-    let cost = evm.ctx.cfg().gas_params().new_account_cost(true, true);
-    let paid = gas.record_regular_cost(cost);
+    let paid = gas.record_regular_cost(BatchGas::new_account());
     if !paid {
         gas.spend_all();
     }

@@ -217,6 +217,14 @@ pub(in crate::ledger) struct BatchGas {
 }
 
 impl BatchGas {
+    /// Charged when a call after the first brings an account into being by moving value to it: with what it was charged at the
+    /// start as much as a transaction of its own. Accounts are no cheaper in a batch, and a batch is never dearer.
+    pub fn new_account() -> u64 {
+        let to = Call { to: Address::ZERO, value: U256::from(1), data: Bytes::new() };
+        let (one, two) = (Self::of(std::slice::from_ref(&to)).initial, Self::of(&[to.clone(), to]).initial);
+        one - (two - one)
+    }
+
     /// One transaction's base, the call data of all calls, and for each call after the first what the CALL instruction
     /// charges whatever happens: an account's first access, and the transfer if it moves value.
     pub fn of(calls: &[Call]) -> Self {

@@ -66,42 +66,46 @@ fn altered<V: Leaf, C: Change<V>>(mut leaf: Arc<Node<V>>, change: &mut C) -> Lin
 
 /// What grows at `depth` where there was nothing, or one leaf.
 fn planted<V: Leaf, C: Change<V>>(mut old: Link<V>, depth: usize, changes: &mut [(B256, C)]) -> Link<V> {
-    let mut leaves = Vec::with_capacity(changes.len() + 1);
+    let mut seeds = Vec::with_capacity(changes.len() + 1);
     for (key, change) in changes {
         if let Some(leaf) = old.take_if(|leaf| *key_of(leaf) <= *key) {
-            if *key_of(&leaf) == *key {
-                leaves.push(altered(leaf, change));
+            let found = *key_of(&leaf);
+            if found == *key {
+                seeds.push((*key, altered(leaf, change)));
                 continue;
             }
-            leaves.push(Some(moved(leaf)));
+            seeds.push((found, Some(moved(leaf))));
         }
-        leaves.push(change.create().map(|value| Node::new(Kind::Leaf(*key, value))));
+        seeds.push((*key, change.create().map(|value| Node::new(Kind::Leaf(*key, value)))));
     }
-    leaves.push(old.map(moved));
-    leaves.retain(Option::is_some);
-    grown(depth, &mut leaves)
+    seeds.extend(old.map(|leaf| (*key_of(&leaf), Some(moved(leaf)))));
+    seeds.retain(|(_, leaf)| leaf.is_some());
+    grown(depth, &mut seeds, &|_, leaf| leaf)
 }
 
-/// The trie at `depth` of `leaves`, which are all there and in the order of their keys; they are taken.
-pub(super) fn grown<V: Leaf>(depth: usize, leaves: &mut [Link<V>]) -> Link<V> {
-    let (first, last) = match leaves {
+/// The trie at `depth` of `seeds`, which are all there and in the order of their keys. Each is taken and becomes what `leaf` says.
+pub(super) fn grown<V: Leaf, S: Send>(
+    depth: usize,
+    seeds: &mut [(B256, Option<S>)],
+    leaf: &(impl Fn(B256, S) -> Arc<Node<V>> + Sync),
+) -> Link<V> {
+    let (first, last) = match seeds {
         [] => return None,
-        [only] => return only.take(),
-        [first, .., last] => (leaf_key(first), leaf_key(last)),
+        [(key, seed)] => return seed.take().map(|seed| leaf(*key, seed)),
+        [(first, _), .., (last, _)] => (*first, *last),
     };
     let branching = (depth..KEY_NIBBLES).find(|at| nibble(&first, *at) != nibble(&last, *at));
     let branching = branching.expect("two keys differ somewhere");
     let prefix = Nibbles::unpack_array(&first).slice(depth..branching);
-    let mut children = [const { None }; 16];
-    if leaves.len() < PARALLEL_MIN_KEYS {
-        let groups = divided(leaves, |leaf| nibble(&leaf_key(leaf), branching));
-        children.iter_mut().zip(groups).for_each(|(child, group)| *child = grown(branching + 1, group));
-    } else {
-        let groups = divided(leaves, |leaf| nibble(&leaf_key(leaf), branching));
+    let (large, mut children) = (seeds.len() >= PARALLEL_MIN_KEYS, [const { None }; 16]);
+    let groups = divided(seeds, |(key, _)| nibble(key, branching));
+    if large {
         children.par_iter_mut().zip(groups).with_max_len(1).for_each(|(child, group)| {
-            *child = grown(branching + 1, group);
+            *child = grown(branching + 1, group, leaf);
             hash(child, branching + 1);
         });
+    } else {
+        children.iter_mut().zip(groups).for_each(|(child, group)| *child = grown(branching + 1, group, leaf));
     }
     Some(joined(prefix, Node::new(Kind::Branch(children))))
 }
@@ -158,10 +162,6 @@ fn key_of<V>(leaf: &Node<V>) -> &B256 {
         Kind::Leaf(key, _) => key,
         Kind::Extension(..) | Kind::Branch(_) => unreachable!("callers have a leaf"),
     }
-}
-
-fn leaf_key<V>(link: &Link<V>) -> B256 {
-    *key_of(link.as_ref().expect("leaves to grow from are all there"))
 }
 
 /// A leaf that goes to another depth.

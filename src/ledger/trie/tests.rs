@@ -89,7 +89,7 @@ proptest! {
         before in prop::collection::btree_map(key(), value(), 0..24),
         batches in prop::collection::vec(steps(24), 1..6),
     ) {
-        let (mut trie, mut entries) = (Trie::build(before.clone().into_iter().collect()), before);
+        let (mut trie, mut entries) = (Trie::build(&before.clone().into_iter().collect::<Vec<_>>()), before);
         check(&trie, &entries, &B256::repeat_byte(0x11))?;
         for steps in &batches {
             let (kept, was) = (trie.clone(), entries.clone());
@@ -134,7 +134,7 @@ fn batches_that_all_threads_share_equal_the_oracle() {
         trie.merge(&mut batch(&round));
         round.iter().for_each(|step| apply(&mut entries, step));
         check(&trie, &entries, &key(1)).unwrap();
-        assert_eq!(Trie::build(entries.clone().into_iter().collect()).root(), trie.root());
+        assert_eq!(Trie::build(&entries.clone().into_iter().collect::<Vec<_>>()).root(), trie.root());
     }
     assert!(trie.is_empty());
 }

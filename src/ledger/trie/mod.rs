@@ -8,7 +8,6 @@
 
 use alloy_primitives::{B256, Bytes, keccak256};
 use alloy_trie::{EMPTY_ROOT_HASH, Nibbles, nodes::RlpNode};
-use rayon::prelude::*;
 use std::sync::{Arc, OnceLock};
 
 mod encode;
@@ -71,11 +70,16 @@ fn nibble(key: &B256, depth: usize) -> usize {
 
 impl<V: Leaf> Trie<V> {
     /// The trie of `entries`, whose keys ascend, with all of its references computed.
-    pub fn build(entries: Vec<(B256, V)>) -> Self {
-        debug_assert!(entries.is_sorted_by(|(a, _), (b, _)| a < b), "keys ascend");
-        let leaf = |(key, value)| Some(Node::new(Kind::Leaf(key, value)));
-        let mut leaves: Vec<Link<V>> = entries.into_par_iter().map(leaf).collect();
-        let this = Self { root: merge::grown(0, &mut leaves) };
+    pub fn build(entries: &[(B256, V)]) -> Self {
+        let keys = entries.iter().enumerate().map(|(place, (key, _))| (*key, Some(place))).collect();
+        Self::placed(keys, |place| entries[place].1.clone())
+    }
+
+    /// As [`Trie::build`], of values that lie elsewhere: `value` says what is at the place a key comes with. A large value thus
+    /// moves once, straight into its node.
+    pub fn placed(mut keys: Vec<(B256, Option<usize>)>, value: impl Fn(usize) -> V + Sync) -> Self {
+        debug_assert!(keys.is_sorted_by(|(a, _), (b, _)| a < b), "keys ascend");
+        let this = Self { root: merge::grown(0, &mut keys, &|key, at| Node::new(Kind::Leaf(key, value(at)))) };
         this.root();
         this
     }
