@@ -276,7 +276,7 @@ async fn blocks_are_taken_back_and_replaced() {
     dev.get("anvil_reorg", json!([1, [[raw, 0]]])).await;
     assert_eq!((dev.height().await, dev.balance().await), (json!("0x1"), json!("0x1")));
     assert!(dev.ask("anvil_rollback", json!([9])).await.unwrap_err().contains("deeper than the chain of 1"));
-    dev.get("anvil_reset", json!([])).await;
+    dev.get("anvil_reset", json!([{"forking": {}}])).await;
     assert_eq!((dev.height().await, dev.balance().await), (json!("0x0"), json!("0x0")));
     let forking = json!([{"forking": {"jsonRpcUrl": "http://127.0.0.1:1"}}]);
     assert!(dev.ask("hardhat_reset", forking).await.unwrap_err().contains("does not fork"));
@@ -307,6 +307,8 @@ async fn the_protocol_lives_on_it_through_its_eras() {
     assert_eq!(dev.height().await, "0xc8");
     let node = dev.get("anvil_nodeInfo", json!([])).await;
     assert_eq!((&node["currentBlockNumber"], &node["environment"]["chainId"]), (&json!("0xc8"), &json!(31_337)));
+    let version = dev.get("web3_clientVersion", json!([])).await;
+    assert!(version.as_str().unwrap().starts_with("anvil"), "Hardhat's helpers look for it");
     let metadata = dev.get("anvil_metadata", json!([])).await;
     assert_eq!((&metadata["latestBlockNumber"], &metadata["chainId"]), (&json!(200), &json!(31_337)));
 }
