@@ -12,6 +12,7 @@ use super::{
     machine::{BlockEvm, Ctx, Machine, tx_env},
     overlay::Overlay,
     simulate::{CallError, CallOutcome},
+    unsigned::Unsigned,
 };
 use crate::{
     ledger::{
@@ -228,6 +229,10 @@ impl<'a> Session<'a> {
         machine.evm.precompiles.moved = self.moved.clone();
         self.price_blobs(&mut machine.evm.ctx.block, subject);
         let ended = match subject {
+            Subject::Tx(subject) if subject.is_unsigned() => {
+                machine.evm.ctx.tx = tx.clone();
+                Unsigned::default().inspect_run(&mut machine.evm)
+            }
             Subject::Tx(signed) if !signed.calls().is_empty() => {
                 machine.evm.ctx.tx = tx.clone();
                 Batch::new(signed.calls()).inspect_run(&mut machine.evm)
