@@ -246,6 +246,7 @@ fn receipt(made: &CallResult, raw: &Bytes, env: &BlockEnv, cumulative_gas_used: 
         logs: made.emitted.clone(),
         output: Bytes::new(),
         halt: None,
+        post_state: None,
     }
 }
 
