@@ -16,6 +16,10 @@ mod sample;
 mod signatures;
 mod slicer;
 mod soak;
+mod token;
+mod tps;
+mod tps_feed;
+mod workload;
 
 use super::{Global, output::Output};
 use clap::Subcommand;
@@ -31,6 +35,8 @@ pub enum BenchCommand {
     CatchUp(catch_up::CatchUpArgs),
     /// Throughput of full blocks, on a localnet of its own
     Blocks(blocks::BlocksArgs),
+    /// Transactions a second under more load than can be taken, on a localnet of its own
+    Tps(tps::TpsArgs),
     /// What an idle localnet costs, on one of its own
     Idle(idle::IdleArgs),
     /// What a height costs whose first proposer is dead, on a localnet of its own
@@ -56,6 +62,7 @@ pub async fn run(command: BenchCommand, global: &Global, output: &Output) -> any
         BenchCommand::File(args) => file::run(args, global, output).await,
         BenchCommand::CatchUp(args) => catch_up::run(args, output).await,
         BenchCommand::Blocks(args) => blocks::run(args, output).await,
+        BenchCommand::Tps(args) => tps::run(args, output).await,
         BenchCommand::Idle(args) => idle::run(args, output).await,
         BenchCommand::DeadProposer(args) => dead_proposer::run(args, output).await,
         BenchCommand::Soak(args) => soak::run(args, output).await,
