@@ -4,6 +4,7 @@ mod blocks;
 mod catch_up;
 mod dead_proposer;
 mod erasure;
+mod execute;
 mod file;
 mod finality;
 mod idle;
@@ -16,6 +17,7 @@ mod sample;
 mod signatures;
 mod slicer;
 mod soak;
+mod workload;
 
 use super::{Global, output::Output};
 use clap::Subcommand;
@@ -47,6 +49,8 @@ pub enum BenchCommand {
     Recovery(recovery::RecoveryArgs),
     /// Time of signature checks on one core, alone and in batches; needs no network
     Signatures(signatures::SignaturesArgs),
+    /// Time of executing a block's transactions; needs no network
+    Execute(execute::ExecuteArgs),
 }
 
 /// Runs one bench.
@@ -64,5 +68,6 @@ pub async fn run(command: BenchCommand, global: &Global, output: &Output) -> any
         BenchCommand::Root(args) => root::run(&args, output),
         BenchCommand::Recovery(args) => recovery::run(args, output).await,
         BenchCommand::Signatures(args) => signatures::run(&args, output),
+        BenchCommand::Execute(args) => execute::run(&args, output),
     }
 }
