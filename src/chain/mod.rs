@@ -14,6 +14,7 @@ mod checkpoint;
 mod checkpointer;
 mod checks;
 mod committees;
+pub mod dev;
 mod duties;
 mod error;
 mod estimate;

@@ -7,6 +7,7 @@
 mod accounts;
 mod bench;
 mod chunks;
+mod dev;
 mod files;
 mod import;
 mod light;
@@ -54,6 +55,8 @@ pub struct Global {
 enum Command {
     /// Run a whole network on this machine, or act on a running one
     Localnet(local::LocalnetArgs),
+    /// Run a chain for developers: one process, blocks on demand, the methods of anvil and Hardhat
+    Dev(dev::DevArgs),
     /// Run one node
     Run(run::RunArgs),
     /// Import a published Ethereum chain and serve it
@@ -123,6 +126,7 @@ fn dispatch(cli: Cli, output: &Output) -> anyhow::Result<()> {
     let global = &cli.global;
     match cli.command {
         Command::Localnet(args) => local::run(args, output),
+        Command::Dev(args) => dev::run(args, global, output),
         Command::Run(args) => run::run(args, output),
         Command::ImportChain(args) => import::import(args, output),
         Command::Config => output.text(crate::config::Config::example_toml().trim_end()),

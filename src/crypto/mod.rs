@@ -5,10 +5,12 @@
 mod ed25519_batch;
 pub mod hash;
 mod keys;
+mod mnemonic;
 mod secp;
 mod vrf;
 
 pub use ed25519_batch::{Signed as Zip215Item, verify_all_zip215, verify_zip215};
 pub use keys::{NodeKeys, PublicKey, SecretKey, Signature, SignatureError, native_address, verify_batch};
+pub use mnemonic::{MnemonicError, mnemonic_keys};
 pub use secp::{EcdsaKey, EcdsaSignature, recover_address};
 pub use vrf::{VRF_PROOF_BYTES, VrfError, VrfProof, VrfPublicKey, VrfSecretKey};

@@ -22,5 +22,6 @@ pub mod snapshot;
 pub mod state;
 mod trie;
 pub mod tx;
+pub mod unsigned;
 mod wire;
 pub mod witness;

@@ -4,7 +4,10 @@
 //! Invariants of a [`VerifiedTx`]: `raw` is the only encoding of the transaction and `hash` its keccak256; `sender` signed it for
 //! this chain; its gas limit covers what it costs before it starts and fits a block.
 
-use super::native::{BatchGas, Call, NATIVE_TX_TYPE, Unproven};
+use super::{
+    native::{BatchGas, Call, NATIVE_TX_TYPE, Unproven},
+    unsigned,
+};
 use crate::{
     crypto::{EcdsaKey, EcdsaSignature, PublicKey, Signature as Ed25519Signature, recover_address},
     types::{
@@ -229,22 +232,35 @@ impl VerifiedTx {
     pub fn signature(&self) -> &TxSignature {
         &self.signature
     }
+
+    /// Whether a developer's chain made it in the name of an account that did not sign.
+    pub fn is_unsigned(&self) -> bool {
+        matches!(&self.signature, TxSignature::Ecdsa(signature) if unsigned::sender(signature).is_some())
+    }
 }
 
 /// Decodes an envelope, checks its form and recovers its sender. Costs one signature verification and one for each authorization.
 ///
 /// Native signatures count by the rules of ZIP-215, so that one alone gets the answer it gets in [`decode_and_recover_all`].
 pub fn decode_and_recover(raw: &[u8], chain_id: ChainId) -> Result<VerifiedTx, TxError> {
+    decode_with(raw, chain_id, recover_address)
+}
+
+/// Who signed a digest, if anybody did.
+type Recover = fn(&B256, &EcdsaSignature) -> Option<Address>;
+
+/// As [`decode_and_recover`], with another idea of who signed an Ethereum transaction.
+pub(super) fn decode_with(raw: &[u8], chain_id: ChainId, recover: Recover) -> Result<VerifiedTx, TxError> {
     if raw.len() > TX_MAX_BYTES {
         return Err(TxError::TooLarge { len: raw.len(), max: TX_MAX_BYTES });
     }
     match raw.first() {
         None => Err(TxError::Malformed("it is empty".into())),
-        Some(0xc0..) => ethereum::<TxLegacy>(raw, raw, chain_id),
-        Some(1) => ethereum::<TxEip2930>(raw, &raw[1..], chain_id),
-        Some(2) => ethereum::<TxEip1559>(raw, &raw[1..], chain_id),
+        Some(0xc0..) => ethereum::<TxLegacy>(raw, raw, chain_id, recover),
+        Some(1) => ethereum::<TxEip2930>(raw, &raw[1..], chain_id, recover),
+        Some(2) => ethereum::<TxEip1559>(raw, &raw[1..], chain_id, recover),
         Some(3) => Err(TxError::Blob),
-        Some(4) => ethereum::<TxEip7702>(raw, &raw[1..], chain_id),
+        Some(4) => ethereum::<TxEip7702>(raw, &raw[1..], chain_id, recover),
         Some(&NATIVE_TX_TYPE) => Unproven::decode(raw, chain_id)?.prove(),
         Some(&other) => Err(TxError::UnknownType(other)),
     }
@@ -288,7 +304,7 @@ where
     raw.into()
 }
 
-fn ethereum<T>(raw: &[u8], payload: &[u8], chain_id: ChainId) -> Result<VerifiedTx, TxError>
+fn ethereum<T>(raw: &[u8], payload: &[u8], chain_id: ChainId, recover: Recover) -> Result<VerifiedTx, TxError>
 where
     T: RlpEcdsaDecodableTx + SignableTransaction<Signature> + Transaction,
 {
@@ -318,7 +334,7 @@ where
     };
     check(&fields, chain_id)?;
     let signature = EcdsaSignature { r: signature.r(), s: signature.s(), y_odd: signature.v() };
-    let sender = recover_address(&tx.signature_hash(), &signature).ok_or(TxError::BadSignature)?;
+    let sender = recover(&tx.signature_hash(), &signature).ok_or(TxError::BadSignature)?;
     fields.authorities = fields.authorizations.iter().map(recover_authority).collect();
     let signature = TxSignature::Ecdsa(signature);
     Ok(VerifiedTx { hash: keccak256(raw), sender, nonce: tx.nonce(), raw: raw.to_vec().into(), fields, signature })

@@ -5,6 +5,7 @@
 
 mod base;
 mod consensus;
+pub mod dev;
 mod directory;
 mod faucet;
 mod funds;

@@ -4,6 +4,7 @@ mod binary;
 mod clients;
 mod cluster;
 mod damage;
+mod dev;
 mod examples;
 mod failures;
 mod files;

@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     ledger::{
+        ethereum,
         executor::{CallError, Checks, Subject, TraceError},
         tx::VerifiedTx,
     },
@@ -113,7 +114,7 @@ fn trace_transaction(eth: &Eth, params: Params<'_>) -> Answer<Value> {
     let txs = decoded(eth, &block, index + 1)?;
     let ground = Ground::before(eth, &block.block)?;
     let mut session = ground.session(None, None)?;
-    session.begin().map_err(broken)?;
+    ethereum::begin(&mut session, block.block.header.parent_beacon_block_root).map_err(broken)?;
     session.advance(&txs[..index]).map_err(|e| replayed(&e))?;
     let trace = session.debug(Subject::Tx(&txs[index]), &options, &place(&block, index));
     to_json(&trace.map_err(untraced)?.0)
@@ -125,7 +126,7 @@ fn trace_block(eth: &Eth, id: BlockId, given: Option<Value>) -> Answer<Vec<Box<R
     let ground = Ground::before(eth, &block.block)?;
     let txs = decoded(eth, &block, block.txs.len())?;
     let mut session = ground.session(None, None)?;
-    session.begin().map_err(broken)?;
+    ethereum::begin(&mut session, block.block.header.parent_beacon_block_root).map_err(broken)?;
     let mut traces = Shown::default();
     for (index, tx) in txs.iter().enumerate() {
         let (trace, run) = session.debug(Subject::Tx(tx), &options, &place(&block, index)).map_err(untraced)?;
@@ -199,7 +200,7 @@ fn trace_call(eth: &Eth, params: Params<'_>) -> Answer<Value> {
             let (hash, count) = (block.block.hash, block.txs.len());
             error::server_error(format_args!("transaction index {index} out of range for block {hash} of {count}"))
         })?;
-        session.begin().map_err(broken)?;
+        ethereum::begin(&mut session, block.block.header.parent_beacon_block_root).map_err(broken)?;
         session.advance(&decoded(eth, &block, count)?).map_err(|e| replayed(&e))?;
     }
     if let Some(changes) = &state_overrides {

@@ -97,6 +97,8 @@ impl Filters {
             if let Kind::Pending { admitted, full } = &mut found.kind {
                 return pending(admitted, *full);
             }
+            // A developer's chain can go back.
+            found.next = found.next.min(newest + 1);
             let last = newest.min(found.next.saturating_add(POLL_MAX_BLOCKS - 1));
             let range = found.next..=last;
             found.next = found.next.max(last + 1);

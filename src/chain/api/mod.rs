@@ -4,6 +4,7 @@
 //! block's state; ranges and counts are bounded; every refusal has a standard code and names what was asked.
 
 mod account;
+pub mod anvil;
 pub mod backend;
 mod block;
 mod blocks;

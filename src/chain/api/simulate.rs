@@ -9,25 +9,27 @@ use super::{
     reading,
     request::{call_of, failure, gas_cap, supplied},
     required,
-    simulated::{Built, CallResult, Made},
+    simulated::{Built, CallResult, Ends, Made},
 };
 use crate::{
     chain::{api::backend::ChainState, records::ExecutedBlock},
     ledger::{
         commitment::{StateCommitment, StateTrie},
+        ethereum,
         executor::{BlockEnv, Call, CallError, CallOutcome, Checks, Overlay, Refusal, Session},
-        header::base_fee_after,
         state::{StateDelta, StateView},
     },
     rpc::{ErrorObjectOwned, Params, RpcModule, error},
-    types::{B256, U256},
+    types::{B256, Height, U256},
 };
 use alloy_eips::BlockId;
 use alloy_primitives::{Log, U64};
 use alloy_rpc_types_eth::TransactionRequest;
 use jsonrpsee::core::RegisterMethodError;
+use revm::primitives::hardfork::SpecId;
 use serde::Deserialize;
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// Blocks of one request.
 const BLOCKS_MAX: u64 = 256;
@@ -94,6 +96,7 @@ fn simulate(eth: &Eth, params: Params<'_>) -> Answer<Vec<Value>> {
         trie: state.trie.clone(),
         base: &state,
         changes: StateDelta::default(),
+        hashes: BTreeMap::new(),
         parent: base,
     };
     blocks.into_iter().map(|block| chain.grow(block)).collect()
@@ -141,6 +144,7 @@ struct Chain<'a> {
     base: &'a ChainState,
     trie: StateTrie,
     changes: StateDelta,
+    hashes: BTreeMap<Height, B256>,
     parent: ExecutedBlock,
 }
 
@@ -153,11 +157,13 @@ impl Chain<'_> {
             return Err(error::error(TOO_MANY, message));
         }
         let env = self.env(&overrides)?;
-        let view = Overlay { base: self.base, changes: &self.changes };
+        let view = Overlay { base: self.base, changes: &self.changes, hashes: &self.hashes };
         let mut session = Session::new(&view, &env);
         overrides.settle(&mut session)?;
         state_overrides.map(|changes| overrides::apply(&changes, &mut session)).transpose()?;
-        session.begin().map_err(broken)?;
+        let since_cancun = env.rules.spec.is_enabled_in(SpecId::CANCUN);
+        let beacon_root = since_cancun.then(|| overrides.beacon_root.unwrap_or_default());
+        ethereum::begin(&mut session, beacon_root).map_err(broken)?;
         let mut made = Made::default();
         for request in calls {
             let call = self.complete(request, &session, made.gas_used)?;
@@ -166,12 +172,15 @@ impl Chain<'_> {
             session.keep(changes);
             made.push(result);
         }
-        session.end().map_err(broken)?;
+        let receipts = made.receipts(&env);
+        let requests = ethereum::end(&mut session, &receipts).map_err(broken)?;
         overrides.withdraw(&mut session)?;
         let changes = session.into_changes();
-        let built = Built::new(made, &env, self.trie.apply(&changes), &overrides);
+        let ends = Ends { state_root: self.trie.apply(&changes), requests, beacon_root };
+        let built = Built::new(made, receipts, &env, &ends, &overrides);
         self.changes.merge(changes);
         self.parent = built.block.block.clone();
+        self.hashes.insert(env.height, self.parent.hash);
         built.json(&env, self.request.return_full_transactions)
     }
 
@@ -179,7 +188,7 @@ impl Chain<'_> {
         let next = self.eth.env_after(&self.parent);
         let header = &self.parent.header;
         // Without validation calls that offer nothing must run, also those that look at the base fee.
-        let base_fee = if self.request.validation { base_fee_after(header) } else { 0 };
+        let base_fee = if self.request.validation { next.base_fee } else { 0 };
         let mut env = BlockEnv {
             proposer: header.beneficiary,
             beacon: B256::ZERO,

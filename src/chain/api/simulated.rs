@@ -19,7 +19,7 @@ use crate::{
 use alloy_consensus::{
     TxEip1559, TxEip4844, TxEip7702, constants::EMPTY_OMMER_ROOT_HASH, transaction::RlpEcdsaEncodableTx,
 };
-use alloy_eips::{eip4844::DATA_GAS_PER_BLOB, eip4895::Withdrawal, eip7685::EMPTY_REQUESTS_HASH};
+use alloy_eips::{eip4844::DATA_GAS_PER_BLOB, eip4895::Withdrawal};
 use alloy_primitives::{Address, Bloom, Bytes, Log, Signature, TxKind, keccak256};
 use alloy_rlp::Encodable;
 use alloy_trie::root::ordered_trie_root_encoded;
@@ -62,10 +62,35 @@ impl Made {
         self.calls.push(call);
     }
 
+    /// Envelopes of all.
+    fn envelopes(&self, env: &BlockEnv) -> Vec<Bytes> {
+        self.calls.iter().map(|made| envelope(&made.call, env.chain_id)).collect()
+    }
+
+    /// Receipts of all.
+    pub fn receipts(&self, env: &BlockEnv) -> Vec<Receipt> {
+        let mut gas = 0;
+        let one = |(call, raw): (&CallResult, Bytes)| {
+            gas += call.gas_used;
+            receipt(call, &raw, env, gas)
+        };
+        self.calls.iter().zip(self.envelopes(env)).map(one).collect()
+    }
+
     /// Logs told so far.
     pub fn logs(&self) -> u64 {
         self.calls.last().map_or(0, |call| call.first_log + wide(call.shown.len()))
     }
+}
+
+/// What a block's header says besides its calls.
+pub struct Ends {
+    /// Root of the state after it.
+    pub state_root: B256,
+    /// Hash of its requests.
+    pub requests: B256,
+    /// Root of the beacon block before.
+    pub beacon_root: Option<B256>,
 }
 
 /// A finished block.
@@ -76,19 +101,9 @@ pub struct Built {
 }
 
 impl Built {
-    /// The block of `made`, after which the state has this root.
-    pub fn new(made: Made, env: &BlockEnv, state_root: B256, overrides: &BlockOverrides) -> Self {
-        let txs: Vec<Bytes> = made.calls.iter().map(|made| envelope(&made.call, env.chain_id)).collect();
-        let mut gas = 0;
-        let receipts: Vec<Receipt> = made
-            .calls
-            .iter()
-            .zip(&txs)
-            .map(|(call, raw)| {
-                gas += call.gas_used;
-                receipt(call, raw, env, gas)
-            })
-            .collect();
+    /// The block of `made`.
+    pub fn new(made: Made, receipts: Vec<Receipt>, env: &BlockEnv, ends: &Ends, overrides: &BlockOverrides) -> Self {
+        let txs = made.envelopes(env);
         let since = |fork| env.rules.spec.is_enabled_in(fork);
         let withdrawals = since(SpecId::SHANGHAI).then(|| overrides.withdrawals.clone().unwrap_or_default());
         let blobs: usize = made.calls.iter().map(|made| made.call.blobs.as_ref().map_or(0, Vec::len)).sum();
@@ -96,7 +111,7 @@ impl Built {
             parent_hash: env.parent_hash,
             ommers_hash: EMPTY_OMMER_ROOT_HASH,
             beneficiary: env.proposer,
-            state_root,
+            state_root: ends.state_root,
             transactions_root: ordered_trie_root_encoded(&txs),
             receipts_root: receipts_root(&receipts),
             logs_bloom: receipts.iter().fold(Bloom::ZERO, |bloom, receipt| bloom | receipt.bloom()),
@@ -110,8 +125,8 @@ impl Built {
             withdrawals_root: withdrawals.as_deref().map(withdrawals_root),
             blob_gas_used: since(SpecId::CANCUN).then(|| wide(blobs) * DATA_GAS_PER_BLOB),
             excess_blob_gas: since(SpecId::CANCUN).then(|| env.rules.blobs.map_or(0, |blobs| blobs.excess_gas)),
-            parent_beacon_block_root: since(SpecId::CANCUN).then(|| overrides.beacon_root.unwrap_or_default()),
-            requests_hash: since(SpecId::PRAGUE).then_some(EMPTY_REQUESTS_HASH),
+            parent_beacon_block_root: ends.beacon_root,
+            requests_hash: since(SpecId::PRAGUE).then_some(ends.requests),
             ..ExecutedHeader::default()
         };
         let block = ExecutedBlock::bare(header);
@@ -224,7 +239,6 @@ fn receipt(made: &CallResult, raw: &Bytes, env: &BlockEnv, cumulative_gas_used: 
         from: call.from,
         to: call.to,
         contract: None,
-        post_state: None,
         success: made.error.is_none(),
         gas_used: made.gas_used,
         cumulative_gas_used,

@@ -81,10 +81,12 @@ async fn follow(
             tokio::select! {
                 () = sink.closed() => return,
                 height = heights.next() => match height {
-                    Some(_) => continue,
+                    // A developer's chain can go back.
+                    Some(_) => next = next.min(eth.latest() + 1),
                     None => return,
                 },
             }
+            continue;
         }
         if newest - next > BEHIND_MAX_BLOCKS {
             tracing::debug!(blocks = newest - next, "a subscriber fell too far behind");

@@ -15,7 +15,10 @@ use super::{
     required, transaction,
 };
 use crate::{
-    ledger::executor::{Checks, ParityRun, Session, Subject, TraceError},
+    ledger::{
+        ethereum,
+        executor::{Checks, ParityRun, Session, Subject, TraceError},
+    },
     rpc::{Params, RpcModule, error},
     types::{Address, B256, Height, U256},
 };
@@ -68,7 +71,7 @@ fn replay(
     let ground = Ground::before(eth, &block.block)?;
     let txs = debug::decoded(eth, block, count)?;
     let mut session = ground.session(None, None)?;
-    session.begin().map_err(broken)?;
+    ethereum::begin(&mut session, block.block.header.parent_beacon_block_root).map_err(broken)?;
     session.advance(&txs[..from]).map_err(|e| debug::replayed(&e))?;
     for (index, tx) in txs.iter().enumerate().skip(from) {
         let ParityRun { results, calls, mut run } = session.parity(Subject::Tx(tx), kinds).map_err(debug::untraced)?;

@@ -153,6 +153,8 @@ impl ImportedChain {
 
     fn parent<'a>(&self, header: &'a ExecutedHeader, hash: B256) -> Parent<'a> {
         let total = usize::try_from(header.number).ok().and_then(|number| self.difficulties.get(number));
+        // A block beyond the newest is a simulated one, to which no work was added.
+        let total = total.or(self.difficulties.last());
         Parent { header, hash, total_difficulty: total.copied().unwrap_or_default() }
     }
 }

@@ -21,6 +21,8 @@ use alloy_primitives::{Bytes, Signature, TxKind};
 use serde_json::{Value, json};
 use std::{path::PathBuf, sync::Arc};
 
+mod execution;
+
 const CHAIN: u64 = 77;
 const GWEI: u128 = 1_000_000_000;
 const SINK: Address = Address::repeat_byte(0x51);

@@ -207,6 +207,19 @@ impl Lanes {
         waiting.filter(|p| p.handed_in.is_some() && p.since < height).take(max).map(|p| p.tx.clone()).collect()
     }
 
+    /// Every transaction, in the order of arrival.
+    pub fn all(&self) -> Vec<Arc<VerifiedTx>> {
+        let mut all: Vec<&Pooled> = self.lanes.values().flat_map(|lane| lane.txs.values()).collect();
+        all.sort_unstable_by_key(|pooled| pooled.seq);
+        all.into_iter().map(|pooled| pooled.tx.clone()).collect()
+    }
+
+    /// Takes a transaction out.
+    pub fn take(&mut self, hash: &B256) -> Option<Pooled> {
+        let (sender, nonce) = *self.by_hash.get(hash)?;
+        self.remove(&sender, nonce)
+    }
+
     /// The transaction `tx` would replace, if it bids enough more.
     fn replaceable(&self, tx: &VerifiedTx) -> Result<Option<Pooled>, PoolError> {
         let Some(old) = self.lanes.get(&tx.sender).and_then(|lane| lane.txs.get(&tx.nonce)) else { return Ok(None) };

@@ -66,6 +66,9 @@ pub enum PoolError {
     /// A fee no block will ever accept.
     #[error("fee cap {fee} is below the floor of {floor}")]
     FeeTooLow { fee: u128, floor: u128 },
+    /// The executor would not run it.
+    #[error("transaction cannot run: {0}")]
+    Refused(String),
     /// State could not be read.
     #[error("state cannot be read: {0}")]
     State(String),
@@ -134,7 +137,28 @@ impl Mempool {
         height: Height,
         local: bool,
     ) -> Vec<Result<Arc<VerifiedTx>, PoolError>> {
-        let verified = self.memo.verify_all(raws);
+        self.take_in(self.memo.verify_all(raws), FEE_FLOOR, state, height, local)
+    }
+
+    /// Admits a transaction whose sender is known, whatever it pays.
+    pub fn admit_verified(
+        &self,
+        tx: Arc<VerifiedTx>,
+        state: &dyn StateView,
+        height: Height,
+        local: bool,
+    ) -> Result<Arc<VerifiedTx>, PoolError> {
+        self.take_in(vec![Ok(tx)], 0, state, height, local).pop().expect("one answer for one transaction")
+    }
+
+    fn take_in(
+        &self,
+        verified: Vec<Result<Arc<VerifiedTx>, TxError>>,
+        floor: u128,
+        state: &dyn StateView,
+        height: Height,
+        local: bool,
+    ) -> Vec<Result<Arc<VerifiedTx>, PoolError>> {
         let handed_in = local.then(Instant::now);
         // State is read under the lock: a block that lands in between prunes after this insertion, never before it.
         let mut lanes = self.lanes.lock();
@@ -142,6 +166,9 @@ impl Mempool {
         let mut is_ready = false;
         let mut take = |tx: Result<Arc<VerifiedTx>, TxError>| {
             let tx = tx?;
+            if tx.max_fee() < floor {
+                return Err(PoolError::FeeTooLow { fee: tx.max_fee(), floor });
+            }
             insert(&mut lanes, &tx, state, height, handed_in)?;
             is_ready = is_ready || lanes.is_ready(&tx.sender, base_fee);
             // Nobody may be listening.
@@ -153,6 +180,19 @@ impl Mempool {
             self.ready.send_replace(true);
         }
         admitted
+    }
+
+    /// Every waiting transaction, in the order of arrival.
+    pub fn all(&self) -> Vec<Arc<VerifiedTx>> {
+        self.lanes.lock().all()
+    }
+
+    /// Forgets a waiting transaction; those of its sender that come after it stay.
+    pub fn forget(&self, hash: &B256) -> Option<Arc<VerifiedTx>> {
+        let mut lanes = self.lanes.lock();
+        let found = lanes.take(hash);
+        self.ready.send_replace(lanes.any_ready(*self.base_fee.lock()));
+        found.map(|pooled| pooled.tx)
     }
 
     /// Transactions as they are admitted from now on.
@@ -215,9 +255,6 @@ fn insert(
     height: Height,
     handed_in: Option<Instant>,
 ) -> Result<(), PoolError> {
-    if tx.max_fee() < FEE_FLOOR {
-        return Err(PoolError::FeeTooLow { fee: tx.max_fee(), floor: FEE_FLOOR });
-    }
     let (next, balance) = state.account(&tx.sender)?.map_or((0, U256::ZERO), |info| (info.nonce, info.balance));
     if tx.nonce < next {
         return Err(PoolError::Replayed { nonce: tx.nonce, next });

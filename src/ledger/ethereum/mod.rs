@@ -3,6 +3,7 @@
 //! Owns what differs from this chain around the EVM: fork schedule, rewards, withdrawals, system contracts, header rules. Must not know
 //! where blocks are kept. Invariant: a block is accepted only if everything its header says about its execution came out the same.
 
+mod around;
 mod block;
 mod forks;
 mod genesis;
@@ -12,6 +13,7 @@ mod requests;
 mod tests;
 mod tx;
 
+pub use around::{begin, end};
 pub use block::EthereumBlock;
 pub use forks::Forks;
 pub use genesis::{EthereumGenesis, GenesisFault};

@@ -7,6 +7,7 @@ use super::{
     batch::Batch,
     block_state::{BlockState, history_slot},
     modules::{ModuleCall, ModulePrecompiles},
+    unsigned::Unsigned,
 };
 use crate::{
     ledger::{
@@ -132,6 +133,10 @@ impl<'a, I> Machine<'a, I> {
     /// Runs one transaction and keeps what it changed. The inner error is the transaction's own fault and changes nothing.
     pub fn transact(&mut self, tx: &VerifiedTx) -> Result<Ran, ExecError> {
         let ended = match tx.calls() {
+            [] if tx.is_unsigned() => {
+                self.evm.ctx.tx = tx_env(tx);
+                Unsigned::default().run(&mut self.evm)
+            }
             [] => self.evm.transact_one(tx_env(tx)),
             calls => {
                 self.evm.ctx.tx = tx_env(tx);

@@ -21,6 +21,7 @@ mod session;
 mod simulate;
 mod trace;
 mod transfers;
+mod unsigned;
 
 use super::{
     modules::ModuleError,

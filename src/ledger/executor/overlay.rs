@@ -5,13 +5,14 @@
 
 use crate::{
     ledger::state::{AccountInfo, StateDelta, StateError, StateView},
-    types::{Address, B256, U256},
+    types::{Address, B256, Height, U256},
 };
 use alloy_primitives::{Bytes, KECCAK256_EMPTY};
 use revm::{
     DatabaseRef,
     state::{AccountInfo as EvmAccount, Bytecode},
 };
+use std::collections::BTreeMap;
 
 /// What `base` looks like after `changes`.
 #[derive(Clone, Copy)]
@@ -20,6 +21,8 @@ pub struct Overlay<'a> {
     pub base: &'a dyn StateView,
     /// What is different.
     pub changes: &'a StateDelta,
+    /// Hashes of blocks that only exist here.
+    pub hashes: &'a BTreeMap<Height, B256>,
 }
 
 impl StateView for Overlay<'_> {
@@ -45,6 +48,13 @@ impl StateView for Overlay<'_> {
         match self.changes.code.get(hash) {
             Some(code) => Ok(code.clone()),
             None => self.base.code(hash),
+        }
+    }
+
+    fn block_hash(&self, number: Height) -> Result<Option<B256>, StateError> {
+        match self.hashes.get(&number) {
+            Some(hash) => Ok(Some(*hash)),
+            None => self.base.block_hash(number),
         }
     }
 }
@@ -85,7 +95,6 @@ mod tests {
     use super::*;
     use crate::ledger::state::{AccountDelta, MemoryState};
     use proptest::prelude::*;
-    use std::collections::BTreeMap;
 
     fn change() -> impl Strategy<Value = AccountDelta> {
         let slots = prop::collection::btree_map((0u64..4).prop_map(U256::from), (0u64..3).prop_map(U256::from), 0..4);
@@ -108,13 +117,14 @@ mod tests {
             let base = MemoryState::from_delta(&first);
             let mut after = base.clone();
             after.apply(&second);
-            let lower = Overlay { base: &base, changes: &second };
-            let stacked = Overlay { base: &lower, changes: &third };
+            let hashes = BTreeMap::new();
+            let lower = Overlay { base: &base, changes: &second, hashes: &hashes };
+            let stacked = Overlay { base: &lower, changes: &third, hashes: &hashes };
             let mut after_both = after.clone();
             after_both.apply(&third);
             let mut merged = second.clone();
             merged.merge(third.clone());
-            let flat = Overlay { base: &base, changes: &merged };
+            let flat = Overlay { base: &base, changes: &merged, hashes: &hashes };
             for address in (0u8..4).map(Address::repeat_byte) {
                 prop_assert_eq!(lower.account(&address), after.account(&address));
                 prop_assert_eq!(stacked.account(&address), after_both.account(&address));

@@ -7,11 +7,12 @@
 use super::{
     BlockEnv, ExecError,
     batch::Batch,
-    block_state::history_slot,
     call::{Call, Checks, Refusal, halt_words},
+    ethereum::EthereumMachine,
     machine::{BlockEvm, Ctx, Machine, tx_env},
     overlay::Overlay,
     simulate::{CallError, CallOutcome},
+    unsigned::Unsigned,
 };
 use crate::{
     ledger::{
@@ -20,9 +21,8 @@ use crate::{
         state::{AccountDelta, StateDelta, StateError, StateView},
         tx::VerifiedTx,
     },
-    types::{Address, B256, U256},
+    types::{Address, B256, Height, U256},
 };
-use alloy_eips::eip2935::HISTORY_STORAGE_ADDRESS;
 use alloy_primitives::Bytes;
 use revm::{
     DatabaseCommit, ExecuteEvm, InspectEvm, Inspector,
@@ -48,6 +48,7 @@ pub struct Session<'a> {
     view: &'a dyn StateView,
     env: &'a BlockEnv,
     changes: StateDelta,
+    hashes: BTreeMap<Height, B256>,
     /// Precompiled contracts somewhere else.
     pub moved: MovedPrecompiles,
     /// Price of blob gas, if it is not the one that follows from the block's rules.
@@ -89,7 +90,14 @@ pub(super) struct Watched<I> {
 impl<'a> Session<'a> {
     /// The block `env` on the state before it.
     pub fn new(view: &'a dyn StateView, env: &'a BlockEnv) -> Self {
-        Self { view, env, changes: StateDelta::default(), moved: BTreeMap::new(), blob_price: None }
+        Self {
+            view,
+            env,
+            changes: StateDelta::default(),
+            hashes: BTreeMap::new(),
+            moved: BTreeMap::new(),
+            blob_price: None,
+        }
     }
 
     /// The block.
@@ -99,7 +107,7 @@ impl<'a> Session<'a> {
 
     /// The state as it is now.
     pub fn state(&self) -> Overlay<'_> {
-        Overlay { base: self.view, changes: &self.changes }
+        Overlay { base: self.view, changes: &self.changes, hashes: &self.hashes }
     }
 
     /// Makes changes part of the state.
@@ -122,12 +130,8 @@ impl<'a> Session<'a> {
     }
 
     /// Makes a block's hash another one.
-    pub fn set_block_hash(&mut self, height: u64, hash: B256) -> Result<(), StateError> {
-        let info = self.state().account(&HISTORY_STORAGE_ADDRESS)?.unwrap_or_default();
-        let slots = BTreeMap::from([(history_slot(height), hash.into())]);
-        let change = AccountDelta { info: Some(info), slots, wiped: false };
-        self.keep(StateDelta { accounts: BTreeMap::from([(HISTORY_STORAGE_ADDRESS, change)]), code: BTreeMap::new() });
-        Ok(())
+    pub fn set_block_hash(&mut self, height: Height, hash: B256) {
+        self.hashes.insert(height, hash);
     }
 
     /// Whether Ethereum's rules put a precompiled contract at this address, and none was moved away from or to it.
@@ -143,7 +147,18 @@ impl<'a> Session<'a> {
         self.env.rules.protocol && MODULES.contains(address) && !self.moved.contains_key(address)
     }
 
-    /// What happens before a block's first transaction.
+    /// Calls a system contract as the protocol does; its answer is empty where the chain has no such contract.
+    pub fn system_call(&mut self, contract: Address, data: Bytes) -> Result<Bytes, ExecError> {
+        let (answer, changes) = {
+            let state = self.state();
+            let mut machine = EthereumMachine::new(&state, self.env);
+            (machine.system_call(contract, data)?, machine.into_delta())
+        };
+        self.keep(changes);
+        Ok(answer)
+    }
+
+    /// What happens on our chain before a block's first transaction.
     pub fn begin(&mut self) -> Result<(), ExecError> {
         let changes = {
             let state = self.state();
@@ -155,7 +170,7 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// What happens after its last one.
+    /// What happens there after its last one.
     pub fn end(&mut self) -> Result<(), ExecError> {
         let changes = {
             let state = self.state();
@@ -188,9 +203,8 @@ impl<'a> Session<'a> {
 
     /// Price of a unit of blob gas.
     pub fn blob_price(&self) -> u128 {
-        let by_rules =
-            self.env.rules.blobs.map(|blobs| BlobExcessGasAndPrice::new(blobs.excess_gas, blobs.update_fraction));
-        self.blob_price.or(by_rules.map(|blobs| blobs.blob_gasprice)).unwrap_or_default()
+        let by_rules = self.env.rules.blobs.map(|blobs| blobs.price());
+        self.blob_price.or(by_rules).unwrap_or_default()
     }
 
     /// Runs something under the eyes of `inspector` and keeps nothing.
@@ -215,6 +229,10 @@ impl<'a> Session<'a> {
         machine.evm.precompiles.moved = self.moved.clone();
         self.price_blobs(&mut machine.evm.ctx.block, subject);
         let ended = match subject {
+            Subject::Tx(subject) if subject.is_unsigned() => {
+                machine.evm.ctx.tx = tx.clone();
+                Unsigned::default().inspect_run(&mut machine.evm)
+            }
             Subject::Tx(signed) if !signed.calls().is_empty() => {
                 machine.evm.ctx.tx = tx.clone();
                 Batch::new(signed.calls()).inspect_run(&mut machine.evm)
