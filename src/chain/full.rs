@@ -12,7 +12,7 @@ use super::{
     error::StoreError,
     head::Head,
     keeping::Keeping,
-    mempool::{Limits, Mempool, PoolError},
+    mempool::{Limits, Mempool, PoolError, SignatureMemo},
     past::{Past, PastStates},
     recent::RecentStates,
     records::{ExecutedBlock, GenesisRecord, SkippedTx},
@@ -83,6 +83,17 @@ impl FullChain {
         genesis: &Genesis,
         keeping: Keeping,
     ) -> Result<Arc<Self>, StoreError> {
+        Self::open_sharing(node, kv, genesis, keeping, None)
+    }
+
+    /// As [`FullChain::open_keeping`], remembering checked signatures in `memo` if there is one.
+    pub fn open_sharing(
+        node: &Node,
+        kv: Arc<dyn Kv>,
+        genesis: &Genesis,
+        keeping: Keeping,
+        memo: Option<Arc<SignatureMemo>>,
+    ) -> Result<Arc<Self>, StoreError> {
         if unfinished(kv.as_ref())? {
             return Err(StoreError::UnfinishedSync);
         }
@@ -95,7 +106,8 @@ impl FullChain {
         let checkpointed = checkpoint::newest(kv.as_ref())?.map(|record| record.height);
         let undo = UndoLog::open(kv.clone(), keeping.history, checkpointed)?;
         let trie = recovery::trie(kv.as_ref(), &state, &undo, &newest)?;
-        let pool = Mempool::new(spec.chain_id, Limits::default());
+        let memo = memo.unwrap_or_else(|| Arc::new(SignatureMemo::of_chain(spec.chain_id)));
+        let pool = Mempool::remembering(spec.chain_id, Limits::default(), memo);
         let committees = Committees::new(&spec.params);
         let next = [committees.of(&state, height + 1)?, committees.of(&state, height + 2)?];
         let interval = Duration::from_millis(spec.params.block_interval_ms);
@@ -328,6 +340,7 @@ impl FullChain {
         self.node.metrics.observe(Timer::BlockExecute, started.elapsed());
         let started = Instant::now();
         let (trie, undo) = self.recent.after(&execution.delta);
+        self.node.metrics.observe(Timer::StateRoot, started.elapsed());
         let ethereum = execution.header(&env, trie.root(), &txs);
         let executed = ExecutedBlock {
             hash: ethereum.hash_slow(),

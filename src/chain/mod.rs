@@ -57,7 +57,7 @@ pub use full_backend::FullBackend;
 pub use head::Head;
 pub use keeping::Keeping;
 pub use local::LocalChain;
-pub use mempool::{Limits, Mempool, PoolError, TOPIC_TX};
+pub use mempool::{Limits, Mempool, PoolError, SignatureMemo, TOPIC_TX};
 pub use node::{ChainConfig, ChainNode, ChainNodeError};
 pub use records::{ExecutedBlock, SkippedTx};
 

@@ -12,7 +12,7 @@ use super::{
     full::FullChain,
     keeping::Keeping,
     local::LocalChain,
-    mempool::spawn_gossip,
+    mempool::{SignatureMemo, spawn_gossip},
     statesync::{StateServer, StateSync, StateSyncError, SyncConfig},
 };
 use crate::{
@@ -38,6 +38,8 @@ pub struct ChainConfig {
     pub sync: SyncConfig,
     /// What it keeps of the past.
     pub keeping: Keeping,
+    /// Signatures checked already, if nodes of this process share that.
+    pub memo: Option<Arc<SignatureMemo>>,
 }
 
 /// Why a chain could not start.
@@ -83,7 +85,8 @@ impl ChainNode {
         let worker = node.workers.register("state sync");
         StateSync { node, net: &net, kv: &kv, genesis, config: &config.sync, worker: &worker }.run().await?;
         let (context, genesis) = (node.clone(), genesis.clone());
-        let chain = node.pool.run(move || FullChain::open_keeping(&context, kv, &genesis, config.keeping)).await?;
+        let chain =
+            node.pool.run(move || FullChain::open_sharing(&context, kv, &genesis, config.keeping, config.memo)).await?;
         checkpointer::spawn(node, chain.clone());
         server.attach(chain.clone(), worker);
         let outbox = spawn_gossip(node, net.clone(), chain.clone());

@@ -99,7 +99,7 @@ impl Town {
             net.dial(peer.net.listen_addrs().remove(0)).await.unwrap();
         }
         let wal_dir = self.dir.path().join(format!("n{i}"));
-        let config = ChainConfig { wal_dir, bft: BftConfig::default(), sync, keeping: Default::default() };
+        let config = ChainConfig { wal_dir, bft: BftConfig::default(), sync, keeping: Default::default(), memo: None };
         let chain = ChainNode::start(&node, kv.clone(), net.clone(), &keys, &self.genesis, config).await.unwrap();
         Resident { node, kv, net, chain }
     }
@@ -225,8 +225,13 @@ async fn lone_validator(town: &Town) -> (NodeRuntime, Remains) {
         let listen = vec!["/ip4/127.0.0.1/tcp/0".parse()?];
         let net = Libp2pNetwork::start(HostConfig::new(keys.network.clone(), CHAIN.to_string(), listen), &node).await?;
         let kv = Arc::new(MemoryKv::new());
-        let config =
-            ChainConfig { wal_dir, bft: BftConfig::default(), sync: Default::default(), keeping: Default::default() };
+        let config = ChainConfig {
+            wal_dir,
+            bft: BftConfig::default(),
+            sync: Default::default(),
+            keeping: Default::default(),
+            memo: None,
+        };
         let chain = ChainNode::start(&node, kv.clone(), net.clone(), &keys, &genesis, config).await?;
         let remains =
             Remains { chain: Arc::downgrade(chain.client.chain()), kv: Arc::downgrade(&kv), net: Arc::downgrade(&net) };
@@ -464,6 +469,7 @@ async fn without_an_offer_only_those_who_insist_give_up() {
         bft: BftConfig::default(),
         sync,
         keeping: Default::default(),
+        memo: None,
     };
     let kv = Arc::new(MemoryKv::new());
     let refused = ChainNode::start(&node, kv.clone(), net, &keys, &town.genesis, config).await.err().unwrap();

@@ -56,6 +56,9 @@ struct StartArgs {
     /// Shortest time between blocks [default: the dev profile's 250]
     #[arg(long, value_name = "MILLIS")]
     block_interval: Option<u64>,
+    /// Check each signature once for all nodes of this process, which nodes of their own cannot do
+    #[arg(long, conflicts_with = "processes")]
+    shared_memo: bool,
     /// Contract to deploy in the genesis: a file with its salt and init code in hexadecimal. May be given again
     #[arg(long, value_name = "FILE")]
     deploy: Vec<PathBuf>,
@@ -160,6 +163,7 @@ async fn start(args: StartArgs, output: &Output) -> anyhow::Result<()> {
         era_blocks: args.era_blocks,
         block_interval_ms: args.block_interval,
         deployments: args.deploy.iter().map(|path| deployment(path)).collect::<anyhow::Result<_>>()?,
+        shared_memo: args.shared_memo,
         rpc_port: args.rpc_port,
         gateway_port: args.gateway_port,
     };

@@ -3,7 +3,7 @@
 use super::{LocalnetError, NodePlan, ready::NodeState};
 use crate::{
     client::{HttpTransport, RpcTransport},
-    roles,
+    roles::{self, SignatureMemo},
     runtime::{CpuPool, NodeRuntime, ProcessError},
 };
 use serde_json::json;
@@ -29,8 +29,8 @@ const LOG_TAIL_BYTES: usize = 2_000;
 
 /// How nodes are run.
 pub enum HostKind {
-    /// All in this process, sharing compute threads.
-    InProcess(CpuPool),
+    /// All in this process, sharing compute threads and, if there is one, what is known of signatures.
+    InProcess(CpuPool, Option<Arc<SignatureMemo>>),
     /// Each its own process of this executable.
     Processes(PathBuf),
 }
@@ -48,10 +48,10 @@ impl HostKind {
     pub async fn start(&self, plan: &NodePlan, dir: &Path) -> Result<Host, LocalnetError> {
         let failed = |reason: String| LocalnetError::NodeFailed { name: plan.name.clone(), reason };
         match self {
-            HostKind::InProcess(pool) => {
-                let dir = dir.to_owned();
+            HostKind::InProcess(pool, memo) => {
+                let (dir, memo) = (dir.to_owned(), memo.clone());
                 let builder = move |node| async move {
-                    let setup = roles::Setup::load(&dir)?;
+                    let setup = roles::Setup { memo, ..roles::Setup::load(&dir)? };
                     roles::start(&node, setup).await
                 };
                 let (runtime, ()) =

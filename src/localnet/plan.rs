@@ -46,6 +46,8 @@ pub struct LocalnetOptions {
     pub block_interval_ms: Option<u64>,
     /// Contracts of the genesis beyond the protocol's: salt and init code of each.
     pub deployments: Vec<Bytes>,
+    /// Nodes of this process check each signature once for all of them. For benches: on machines of their own they could not.
+    pub shared_memo: bool,
     /// Port of the first validator's JSON-RPC; 0 takes a free one.
     pub rpc_port: u16,
     /// Port of the first gateway; 0 takes a free one.
@@ -284,6 +286,7 @@ mod tests {
             era_blocks: None,
             block_interval_ms: None,
             deployments: Vec::new(),
+            shared_memo: false,
             rpc_port: 0,
             gateway_port: 0,
         }

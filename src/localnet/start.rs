@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     client::{ChainClient, HttpTransport, RemoteChain, gateway::GatewayClient},
+    roles::SignatureMemo,
     rpc::{Server, ServerHandle},
     runtime::{Clock, CpuPool, Node, SystemClock},
     types::Role,
@@ -54,7 +55,8 @@ pub async fn start(options: &LocalnetOptions, ready_file: Option<&Path>) -> Resu
         let executable = std::env::current_exe().map_err(|e| LocalnetError::file(&dir, &e))?;
         HostKind::Processes(executable)
     } else {
-        HostKind::InProcess(pool)
+        let memo = options.shared_memo.then(|| Arc::new(SignatureMemo::of_chain(plan.chain_id)));
+        HostKind::InProcess(pool, memo)
     };
     let localnet = Arc::new(Localnet::new(dir.clone(), plan, kind));
 

@@ -2,7 +2,7 @@
 
 use super::{Setup, node_api};
 use crate::{
-    chain::statesync::awaits_chain,
+    chain::{SignatureMemo, statesync::awaits_chain},
     client::{ChainClient, ChainStatus, LightChain, RemoteChain, RpcTransport, Signer, TunnelTransport, Wallet},
     config::{ChainMode, Config},
     crypto::NodeKeys,
@@ -29,6 +29,8 @@ pub struct Base {
     pub config: Config,
     pub keys: NodeKeys,
     pub genesis: Option<Genesis>,
+    /// Signatures checked already, where nodes of one process share that.
+    pub memo: Option<Arc<SignatureMemo>>,
     pub network: Arc<Libp2pNetwork>,
     pub kv: Arc<dyn Kv>,
     /// The chain: this node's own once consensus runs here, else a remote one, believed or verified.
@@ -44,7 +46,7 @@ pub struct Base {
 impl Base {
     /// Opens database and network host.
     pub async fn open(node: &Node, setup: Setup) -> anyhow::Result<Self> {
-        let Setup { config, keys, genesis } = setup;
+        let Setup { config, keys, genesis, memo } = setup;
         let kv = open_database(node, &config).await?;
         let chain_id = genesis.as_ref().map_or(CHAIN_ID_LOCALNET, |genesis| genesis.chain_id);
         let roles: Vec<&str> = config.node.roles.iter().map(|role| role.name()).collect();
@@ -62,7 +64,7 @@ impl Base {
             _ => Arc::new(RemoteChain::new(tunnel.clone())),
         };
         let (node, methods) = (node.clone(), RpcModule::new(()));
-        Ok(Self { node, config, keys, genesis, network, kv, chain, tunnel, methods, served: false })
+        Ok(Self { node, config, keys, genesis, memo, network, kv, chain, tunnel, methods, served: false })
     }
 
     /// The chain's status, once a chain node answers.

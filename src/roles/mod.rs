@@ -19,6 +19,8 @@ pub use crate::chain::trial;
 pub use import::{ImportRequest, ImportedNode, import_chain};
 pub use setup::{SEED_FILE, Setup, SetupRequest, read_genesis, read_keys, write_seed};
 
+pub use crate::chain::SignatureMemo;
+
 use crate::{runtime::Node, types::Role};
 use base::Base;
 

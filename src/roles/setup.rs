@@ -1,6 +1,7 @@
 //! A node's directory: settings, seed of its keys, genesis. Created on the first start, read on every later one.
 
 use crate::{
+    chain::SignatureMemo,
     config::{CONFIG_FILE, ChainMode, Config, Flags},
     crypto::NodeKeys,
     ledger::genesis::Genesis,
@@ -14,6 +15,7 @@ use std::{
     net::TcpListener,
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 /// The seed of all the node's keys, 64 hexadecimal digits, readable by its owner alone.
@@ -35,6 +37,8 @@ pub struct Setup {
     pub keys: NodeKeys,
     /// The chain's first block; present where the chain is executed or verified.
     pub genesis: Option<Genesis>,
+    /// Signatures checked already, where nodes of one process share that.
+    pub memo: Option<Arc<SignatureMemo>>,
 }
 
 /// What `cess run` asks for.
@@ -91,7 +95,7 @@ impl Setup {
     fn complete(config: Config, keys: NodeKeys) -> anyhow::Result<Self> {
         let needed = config.node.roles.contains(&Role::Consensus) || config.chain.mode == ChainMode::Light;
         let genesis = needed.then(|| read_genesis(&config.chain.genesis)).transpose()?;
-        Ok(Self { config, keys, genesis })
+        Ok(Self { config, keys, genesis, memo: None })
     }
 }
 

@@ -51,6 +51,7 @@ impl Cluster {
             era_blocks: None,
             block_interval_ms: None,
             deployments: Vec::new(),
+            shared_memo: false,
             rpc_port: 0,
             gateway_port: 0,
         };

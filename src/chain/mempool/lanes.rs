@@ -9,9 +9,10 @@ use crate::{
     ledger::tx::VerifiedTx,
     types::{Address, B256, Height},
 };
+use alloy_primitives::map::{AddressMap, B256Map, B256Set};
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap},
+    collections::{BTreeMap, BTreeSet, BinaryHeap},
     sync::Arc,
     time::Instant,
 };
@@ -61,17 +62,28 @@ struct Lane {
     bytes: usize,
 }
 
+/// Fee caps by which lanes are found: of the transaction whose turn it is, and of the last one.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+struct Marks {
+    head: Option<u128>,
+    tail: Option<u128>,
+}
+
 impl Lane {
-    fn tail_fee(&self) -> Option<u128> {
-        self.txs.last_key_value().map(|(_, pooled)| pooled.tx.max_fee())
+    fn marks(&self) -> Marks {
+        let head = self.txs.first_key_value().filter(|(nonce, _)| **nonce == self.next);
+        let fee = |(_, pooled): (&u64, &Pooled)| pooled.tx.max_fee();
+        Marks { head: head.map(fee), tail: self.txs.last_key_value().map(fee) }
     }
 }
 
 /// All lanes.
 pub struct Lanes {
     limits: Limits,
-    lanes: BTreeMap<Address, Lane>,
-    by_hash: HashMap<B256, (Address, u64)>,
+    lanes: AddressMap<Lane>,
+    by_hash: B256Map<(Address, u64)>,
+    /// Fee cap of each lane's transaction whose turn it is: what blocks take.
+    heads: BTreeSet<(u128, Address)>,
     /// Fee cap of each lane's last transaction, cheapest first: what eviction takes.
     tails: BTreeSet<(u128, Address)>,
     bytes: usize,
@@ -81,7 +93,15 @@ pub struct Lanes {
 impl Lanes {
     /// Without transactions.
     pub fn new(limits: Limits) -> Self {
-        Self { limits, lanes: BTreeMap::new(), by_hash: HashMap::new(), tails: BTreeSet::new(), bytes: 0, arrivals: 0 }
+        Self {
+            limits,
+            lanes: AddressMap::default(),
+            by_hash: B256Map::default(),
+            heads: BTreeSet::new(),
+            tails: BTreeSet::new(),
+            bytes: 0,
+            arrivals: 0,
+        }
     }
 
     /// Number of transactions.
@@ -146,14 +166,16 @@ impl Lanes {
 
     /// Removes transactions of a committed block and moves every touched lane to its sender's new nonce. Returns what was mined.
     pub fn prune(&mut self, mined: &[B256], nonces: &[(Address, u64)]) -> Vec<Pooled> {
-        let mut found = Vec::new();
+        // Most of what was mined goes with its lane's move, a whole run of nonces at a time.
+        let mut found: Vec<Pooled> = nonces.iter().flat_map(|(sender, next)| self.advance(sender, *next)).collect();
+        if !found.is_empty() {
+            let mined: B256Set = mined.iter().copied().collect();
+            found.retain(|pooled| mined.contains(&pooled.tx.hash));
+        }
         for hash in mined {
             if let Some((sender, nonce)) = self.by_hash.get(hash).copied() {
                 found.extend(self.remove(&sender, nonce));
             }
-        }
-        for (sender, next) in nonces {
-            self.advance(sender, *next);
         }
         found
     }
@@ -177,12 +199,16 @@ impl Lanes {
 
     /// Whether a block at `base_fee` could hold any transaction.
     pub fn any_ready(&self, base_fee: u64) -> bool {
-        self.lanes.values().any(|lane| ready_head(lane, base_fee).is_some())
+        self.heads.last().is_some_and(|(fee, _)| *fee >= u128::from(base_fee))
     }
 
     /// Transactions for a block at `base_fee`: best tip first, each sender's in nonce order, within the bounds given.
     pub fn batch(&self, base_fee: u64, max_txs: usize, max_bytes: usize, max_gas: u64) -> Vec<Arc<VerifiedTx>> {
-        let mut heads: BinaryHeap<_> = self.lanes.values().filter_map(|lane| rank(lane, lane.next, base_fee)).collect();
+        let ready = self.heads.range((u128::from(base_fee), Address::ZERO)..).filter_map(|(_, sender)| {
+            let lane = self.lanes.get(sender)?;
+            rank(lane, lane.next, base_fee)
+        });
+        let mut heads: BinaryHeap<_> = ready.collect();
         let (mut batch, mut bytes, mut gas) = (Vec::new(), 0, 0u64);
         while let Some((_, _, sender, nonce)) = heads.pop() {
             let Some(lane) = self.lanes.get(&sender) else { continue };
@@ -289,42 +315,58 @@ impl Lanes {
     }
 
     /// Sets the next nonce of a lane and drops what lies below it.
-    fn advance(&mut self, sender: &Address, next: u64) {
-        let Some(lane) = self.lanes.get_mut(sender) else { return };
-        lane.next = next;
-        let stale: Vec<u64> = lane.txs.range(..next).map(|(nonce, _)| *nonce).collect();
-        for nonce in stale {
-            self.remove(sender, nonce);
+    fn advance(&mut self, sender: &Address, next: u64) -> impl Iterator<Item = Pooled> + use<> {
+        let gone = self.change(sender, |lane| {
+            lane.next = next;
+            let rest = lane.txs.split_off(&next);
+            std::mem::replace(&mut lane.txs, rest)
+        });
+        let gone = gone.unwrap_or_default();
+        for pooled in gone.values() {
+            self.forget(pooled);
         }
+        gone.into_values()
+    }
+
+    /// Changes a lane and everything by which it is found. Its bytes and hashes are the caller's.
+    fn change<T>(&mut self, sender: &Address, change: impl FnOnce(&mut Lane) -> T) -> Option<T> {
+        let lane = self.lanes.get_mut(sender)?;
+        let before = lane.marks();
+        let changed = change(lane);
+        let after = lane.marks();
+        if lane.txs.is_empty() {
+            self.lanes.remove(sender);
+        }
+        mark(&mut self.heads, sender, before.head, after.head);
+        mark(&mut self.tails, sender, before.tail, after.tail);
+        Some(changed)
+    }
+
+    /// Takes a transaction that has left its lane out of the totals.
+    fn forget(&mut self, pooled: &Pooled) {
+        let size = pooled.tx.raw.len();
+        if let Some(lane) = self.lanes.get_mut(&pooled.tx.sender) {
+            lane.bytes -= size;
+        }
+        self.bytes -= size;
+        self.by_hash.remove(&pooled.tx.hash);
     }
 
     fn link(&mut self, pooled: Pooled, next: u64) {
         let (sender, nonce, hash, size) = (pooled.tx.sender, pooled.tx.nonce, pooled.tx.hash, pooled.tx.raw.len());
-        let lane = self.lanes.entry(sender).or_insert_with(|| Lane { next, ..Lane::default() });
-        if let Some(fee) = lane.tail_fee() {
-            self.tails.remove(&(fee, sender));
-        }
-        lane.txs.insert(nonce, pooled);
-        lane.bytes += size;
+        self.lanes.entry(sender).or_insert_with(|| Lane { next, ..Lane::default() });
+        self.change(&sender, |lane| {
+            lane.txs.insert(nonce, pooled);
+            lane.bytes += size;
+        });
         self.bytes += size;
-        self.tails.extend(lane.tail_fee().map(|fee| (fee, sender)));
         self.by_hash.insert(hash, (sender, nonce));
     }
 
     fn remove(&mut self, sender: &Address, nonce: u64) -> Option<Pooled> {
-        let lane = self.lanes.get_mut(sender)?;
-        if let Some(fee) = lane.tail_fee() {
-            self.tails.remove(&(fee, *sender));
-        }
-        let removed = lane.txs.remove(&nonce);
+        let removed = self.change(sender, |lane| lane.txs.remove(&nonce)).flatten();
         if let Some(pooled) = &removed {
-            lane.bytes -= pooled.tx.raw.len();
-            self.bytes -= pooled.tx.raw.len();
-            self.by_hash.remove(&pooled.tx.hash);
-        }
-        match lane.tail_fee() {
-            Some(fee) => drop(self.tails.insert((fee, *sender))),
-            None => drop(self.lanes.remove(sender)),
+            self.forget(pooled);
         }
         removed
     }
@@ -336,14 +378,27 @@ impl Lanes {
         let bytes: usize = self.lanes.values().flat_map(|l| l.txs.values()).map(|p| p.tx.raw.len()).sum();
         assert_eq!((count, bytes), (self.by_hash.len(), self.bytes));
         assert!(count <= self.limits.txs && bytes <= self.limits.bytes);
-        let tails: BTreeSet<_> = self.lanes.iter().map(|(s, l)| (l.tail_fee().unwrap(), *s)).collect();
+        let tails: BTreeSet<_> = self.lanes.iter().map(|(s, l)| (l.marks().tail.unwrap(), *s)).collect();
         assert_eq!(tails, self.tails);
+        let heads: BTreeSet<_> = self.lanes.iter().filter_map(|(s, l)| Some((l.marks().head?, *s))).collect();
+        assert_eq!(heads, self.heads);
         for (sender, lane) in &self.lanes {
             assert!(lane.txs.len() <= self.limits.sender_txs && lane.bytes <= self.limits.sender_bytes);
             assert!(lane.txs.keys().all(|nonce| *nonce >= lane.next));
             assert!(lane.txs.iter().all(|(n, p)| p.tx.sender == *sender && p.tx.nonce == *n));
         }
     }
+}
+
+/// Moves a lane in one of the sets by which it is found.
+fn mark(set: &mut BTreeSet<(u128, Address)>, sender: &Address, before: Option<u128>, after: Option<u128>) {
+    if before == after {
+        return;
+    }
+    if let Some(fee) = before {
+        set.remove(&(fee, *sender));
+    }
+    set.extend(after.map(|fee| (fee, *sender)));
 }
 
 fn ready_head(lane: &Lane, base_fee: u64) -> Option<&Pooled> {

@@ -5,13 +5,14 @@
 
 use crate::{
     crypto::hash::content,
-    ledger::tx::{TxError, VerifiedTx},
+    ledger::tx::{TxError, VerifiedTx, decode_and_recover_all},
     types::ChainId,
 };
 use parking_lot::Mutex;
 use rayon::prelude::*;
 use std::{
     collections::{HashMap, VecDeque},
+    fmt,
     sync::Arc,
 };
 
@@ -26,7 +27,7 @@ type Digest = [u8; 32];
 /// How a chain decodes envelopes and recovers their senders.
 pub type Decode = fn(&[&[u8]], ChainId) -> Vec<Result<VerifiedTx, TxError>>;
 
-/// Remembers verified transactions of one chain.
+/// Remembers verified transactions of one chain. Nodes of one process may share it: what it answers follows from the bytes alone.
 pub struct SignatureMemo {
     chain_id: ChainId,
     decode: Decode,
@@ -41,10 +42,21 @@ struct Inner {
     bytes: usize,
 }
 
+impl fmt::Debug for SignatureMemo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SignatureMemo").field("chain_id", &self.chain_id).finish_non_exhaustive()
+    }
+}
+
 impl SignatureMemo {
     /// Remembers nothing yet.
     pub fn new(chain_id: ChainId, decode: Decode) -> Self {
         Self { chain_id, decode, inner: Mutex::default() }
+    }
+
+    /// For this protocol's own transactions.
+    pub fn of_chain(chain_id: ChainId) -> Self {
+        Self::new(chain_id, decode_and_recover_all)
     }
 
     /// The transaction in `raw`, verified now or earlier.

@@ -18,7 +18,7 @@ pub use memo::{Decode, SignatureMemo};
 use crate::{
     ledger::{
         state::{StateError, StateView},
-        tx::{TxError, VerifiedTx, decode_and_recover_all},
+        tx::{TxError, VerifiedTx},
     },
     types::{Address, B256, ChainId, Height, U256},
 };
@@ -83,7 +83,7 @@ impl From<StateError> for PoolError {
 /// Transactions waiting for a block.
 pub struct Mempool {
     chain_id: ChainId,
-    memo: SignatureMemo,
+    memo: Arc<SignatureMemo>,
     lanes: Mutex<Lanes>,
     ready: watch::Sender<bool>,
     base_fee: Mutex<u64>,
@@ -93,14 +93,19 @@ pub struct Mempool {
 impl Mempool {
     /// An empty pool for one chain.
     pub fn new(chain_id: ChainId, limits: Limits) -> Self {
-        Self::decoding(chain_id, limits, decode_and_recover_all)
+        Self::remembering(chain_id, limits, Arc::new(SignatureMemo::of_chain(chain_id)))
     }
 
     /// An empty pool for a chain with transactions of its own.
     pub fn decoding(chain_id: ChainId, limits: Limits, decode: Decode) -> Self {
+        Self::remembering(chain_id, limits, Arc::new(SignatureMemo::new(chain_id, decode)))
+    }
+
+    /// An empty pool that remembers in `memo` whose signatures it checked.
+    pub fn remembering(chain_id: ChainId, limits: Limits, memo: Arc<SignatureMemo>) -> Self {
         Self {
             chain_id,
-            memo: SignatureMemo::new(chain_id, decode),
+            memo,
             lanes: Mutex::new(Lanes::new(limits)),
             ready: watch::Sender::new(false),
             base_fee: Mutex::new(0),

@@ -92,8 +92,12 @@ pub async fn run(args: BlocksArgs, output: &Output) -> anyhow::Result<()> {
         (TX_BYTES..=BLOCK_MAX_BYTES).contains(&size),
         "a block of {size} B is out of bounds, expected {TX_BYTES} B to {BLOCK_MAX_BYTES} B"
     );
-    let shape =
-        Shape { validators: args.validators, processes: args.processes, block_interval_ms: Some(args.interval) };
+    let shape = Shape {
+        validators: args.validators,
+        processes: args.processes,
+        block_interval_ms: Some(args.interval),
+        ..Shape::default()
+    };
     let figures = with_net(&shape, output, async |net| measure(net, size, &args).await).await?;
     output.document(&figures, |f| {
         format!(

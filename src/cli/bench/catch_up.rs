@@ -174,7 +174,7 @@ impl Site {
         config.rpc.listen = Some(SocketAddr::from((Ipv4Addr::LOCALHOST, http_port)));
         config.chain.sync = sync;
         std::fs::create_dir_all(&config.node.dir)?;
-        let setup = Setup { config, keys: plan.keys(), genesis: Some(self.genesis.clone()) };
+        let setup = Setup { config, keys: plan.keys(), genesis: Some(self.genesis.clone()), memo: None };
         let builder = move |node| async move { roles::start(&node, setup).await };
         let (runtime, ()) = NodeRuntime::start(name, self.pool.clone(), builder).await?;
         let chain = RemoteChain::new(Arc::new(HttpTransport::new(&plan.url())?));

@@ -1,6 +1,6 @@
 //! Time of executing a block's transactions, alone: no signatures, no trie, no disk.
 
-use super::workload::{self, Kind, Workload};
+use super::execute_load::{self, Kind, Workload};
 use crate::{
     cli::output::{Output, table},
     ledger::executor::{self, BlockEnv, INITIAL_BASE_FEE, Rules},
@@ -49,7 +49,7 @@ pub fn run(args: &ExecuteArgs, output: &Output) -> anyhow::Result<()> {
 }
 
 fn measure(args: &ExecuteArgs) -> anyhow::Result<Vec<Line>> {
-    let Workload { state, txs } = workload::build(args.tx, args.accounts as usize, args.txs as usize)?;
+    let Workload { state, txs } = execute_load::build(args.tx, args.accounts as usize, args.txs as usize)?;
     let env = env(&txs);
     let mut times = Vec::new();
     for _ in 0..args.rounds {
@@ -65,7 +65,7 @@ fn measure(args: &ExecuteArgs) -> anyhow::Result<Vec<Line>> {
 /// A block without the protocol's own work that has room for all of `txs`.
 fn env(txs: &[crate::ledger::tx::VerifiedTx]) -> BlockEnv {
     BlockEnv {
-        chain_id: workload::CHAIN,
+        chain_id: execute_load::CHAIN,
         height: 1,
         time_ms: 1_000,
         beacon: B256::repeat_byte(1),

@@ -89,14 +89,14 @@ async fn measure(net: &BenchNet, span: Duration) -> anyhow::Result<IdleFigures> 
 }
 
 /// Processor time of this process in clock ticks.
-struct Spent {
+pub(super) struct Spent {
     user: u64,
     system: u64,
     threads: BTreeMap<String, u64>,
 }
 
 impl Spent {
-    fn read() -> anyhow::Result<Self> {
+    pub(super) fn read() -> anyhow::Result<Self> {
         let (_, user, system) = stat("/proc/self/stat".as_ref())?;
         let mut threads = BTreeMap::new();
         for entry in std::fs::read_dir("/proc/self/task").context("cannot list `/proc/self/task`")? {
@@ -106,6 +106,18 @@ impl Spent {
             }
         }
         Ok(Self { user, system, threads })
+    }
+
+    /// All of it in seconds.
+    pub(super) fn seconds(&self) -> f64 {
+        (self.user + self.system) as f64 / ticks_per_second()
+    }
+
+    /// Seconds of the threads of each name since `before`.
+    pub(super) fn threads_since(&self, before: &Self) -> Vec<(String, f64)> {
+        let since = |name: &str, ticks: u64| ticks.saturating_sub(*before.threads.get(name).unwrap_or(&0));
+        let seconds = |ticks: u64| ticks as f64 / ticks_per_second();
+        self.threads.iter().map(|(name, ticks)| (name.clone(), seconds(since(name, *ticks)))).collect()
     }
 }
 

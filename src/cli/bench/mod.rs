@@ -5,6 +5,7 @@ mod catch_up;
 mod dead_proposer;
 mod erasure;
 mod execute;
+mod execute_load;
 mod file;
 mod finality;
 mod idle;
@@ -17,6 +18,9 @@ mod sample;
 mod signatures;
 mod slicer;
 mod soak;
+mod token;
+mod tps;
+mod tps_feed;
 mod workload;
 
 use super::{Global, output::Output};
@@ -33,6 +37,8 @@ pub enum BenchCommand {
     CatchUp(catch_up::CatchUpArgs),
     /// Throughput of full blocks, on a localnet of its own
     Blocks(blocks::BlocksArgs),
+    /// Transactions a second under more load than can be taken, on a localnet of its own
+    Tps(tps::TpsArgs),
     /// What an idle localnet costs, on one of its own
     Idle(idle::IdleArgs),
     /// What a height costs whose first proposer is dead, on a localnet of its own
@@ -60,6 +66,7 @@ pub async fn run(command: BenchCommand, global: &Global, output: &Output) -> any
         BenchCommand::File(args) => file::run(args, global, output).await,
         BenchCommand::CatchUp(args) => catch_up::run(args, output).await,
         BenchCommand::Blocks(args) => blocks::run(args, output).await,
+        BenchCommand::Tps(args) => tps::run(args, output).await,
         BenchCommand::Idle(args) => idle::run(args, output).await,
         BenchCommand::DeadProposer(args) => dead_proposer::run(args, output).await,
         BenchCommand::Soak(args) => soak::run(args, output).await,

@@ -38,6 +38,8 @@ pub struct Shape {
     pub processes: bool,
     /// Shortest time between blocks, if not the profile's.
     pub block_interval_ms: Option<u64>,
+    /// Signatures are checked once for all validators of one process.
+    pub shared_memo: bool,
 }
 
 /// A running network.
@@ -105,6 +107,7 @@ impl BenchNet {
             era_blocks: None,
             block_interval_ms: shape.block_interval_ms,
             deployments: Vec::new(),
+            shared_memo: shape.shared_memo,
             rpc_port: 0,
             gateway_port: 0,
         };

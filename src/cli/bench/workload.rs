@@ -1,108 +1,74 @@
-//! Signed transactions for benches that need no network: many accounts, each of which sends in turn, and the state they start from.
+//! Signed transactions by the hundred thousand: many senders that pay each other, and what funds them.
 //!
-//! Must not know who executes them. Invariant: the same arguments give the same transactions and the same state.
+//! Must not know who takes them. Invariants: everything is signed before anything is measured; a sender's transactions are in
+//! the order of its nonces, and all senders have their nth before any has its next.
 
+use super::token;
 use crate::{
+    client::{DevAccount, dev_accounts},
     crypto::{EcdsaKey, SecretKey, native_address},
-    ledger::{
-        native::NativeTx,
-        state::{AccountDelta, AccountInfo, MemoryState, StateDelta},
-        tx::{VerifiedTx, decode_and_recover, sign_eip1559},
-    },
-    types::{Address, B256, ChainId, U256, params::CHAIN_ID_LOCALNET},
+    ledger::{native::NativeTx, tx::sign_eip1559},
+    types::{Address, Amount, ChainId, U256},
 };
 use alloy_consensus::TxEip1559;
-use alloy_primitives::{Bytes, KECCAK256_EMPTY, hex, keccak256};
-use anyhow::Context;
+use alloy_primitives::{Bytes, TxKind, keccak256};
 use clap::ValueEnum;
 use rayon::prelude::*;
-use serde::Serialize;
 
-/// Chain the transactions are for.
-pub const CHAIN: ChainId = CHAIN_ID_LOCALNET;
-/// Gas limit of a transfer.
+/// Fee cap of every transaction: far above what full blocks drive the base fee to in the time a bench takes.
+const FEE_CAP: u64 = 20_000_000_000_000;
+/// Gas of a transfer.
 const TRANSFER_GAS: u64 = 21_000;
-/// Gas limit of a token transfer, above what the first one to an account takes.
-const TOKEN_GAS: u64 = 100_000;
-/// Fee cap, smallest units a unit of gas.
-const FEE_CAP: u128 = 100_000_000_000;
-/// Tip, smallest units a unit of gas.
-const TIP: u128 = 1_000_000_000;
-/// Where the token is.
-const TOKEN: Address = Address::repeat_byte(0x70);
-/// `transfer(address,uint256)` of a token that keeps balances at `keccak256(owner, 0)`, as Solidity's first mapping, and logs
-/// `Transfer`.
-const TOKEN_CODE: [u8; 93] = hex!(
-    "335f5260405f20805460243580821060595780910382556004355f5260405f208054820190555f5260043533"
-    "7fddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef"
-    "60205fa360015f5260205ff35b5f5ffd"
-);
-/// Selector of `transfer(address,uint256)`.
-const TRANSFER: [u8; 4] = hex!("a9059cbb");
+/// Gas a transfer of tokens may use; it uses less.
+const TOKEN_GAS: u64 = 40_000;
+/// Gas of what prepares the senders.
+const SETUP_GAS: u64 = 200_000;
+/// Tokens a sender gets.
+const GIFT_TOKENS: u64 = 50;
+/// Units of the bench's token a sender gets.
+const GIFT_UNITS: u64 = 1_000_000_000;
 
 /// What the transactions do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
-    /// Transfers of native accounts (type 0x6c)
+    /// Transfers of native accounts (ed25519)
     Native,
-    /// Transfers of Ethereum accounts (type 2)
+    /// Transfers of Ethereum accounts (secp256k1)
     Transfer,
-    /// Calls of a token's `transfer`
+    /// Transfers of an ERC-20 token by Ethereum accounts
     Erc20,
 }
 
-/// Transactions and the state below them.
-pub struct Workload {
-    /// Every account rich in everything.
-    pub state: MemoryState,
-    /// In an order in which all can run.
-    pub txs: Vec<VerifiedTx>,
-}
-
-/// `count` transactions of `accounts` accounts, round robin, each to the account half the ring away.
-pub fn build(kind: Kind, accounts: usize, count: usize) -> anyhow::Result<Workload> {
-    let senders = (0..accounts).into_par_iter().map(|n| Sender::new(kind, n)).collect::<anyhow::Result<Vec<_>>>()?;
-    let mut delta = StateDelta::default();
-    let rich = U256::from(10).pow(U256::from(24));
-    let mut token = AccountDelta {
-        info: Some(AccountInfo { nonce: 1, balance: U256::ZERO, code_hash: keccak256(TOKEN_CODE) }),
-        ..Default::default()
-    };
-    for sender in &senders {
-        let info = AccountInfo { nonce: 0, balance: rich, code_hash: KECCAK256_EMPTY };
-        delta.accounts.insert(sender.address(), AccountDelta { info: Some(info), ..Default::default() });
-        token.slots.insert(token_slot(sender.address()), rich);
-    }
-    delta.accounts.insert(TOKEN, token);
-    delta.code.insert(keccak256(TOKEN_CODE), TOKEN_CODE.to_vec().into());
-    let signed = |n: usize| {
-        let to = senders[(n + accounts / 2) % accounts].address();
-        senders[n % accounts].send(kind, (n / accounts) as u64, to)
-    };
-    let txs = (0..count).into_par_iter().map(signed).collect::<anyhow::Result<Vec<_>>>()?;
-    Ok(Workload { state: MemoryState::from_delta(&delta), txs })
-}
-
-/// The token's balance of `owner`.
-fn token_slot(owner: Address) -> U256 {
-    let mut key = [0; 64];
-    key[12..32].copy_from_slice(owner.as_slice());
-    keccak256(key).into()
-}
-
+/// One of many senders.
 enum Sender {
     Native(SecretKey),
     Ethereum(EcdsaKey),
 }
 
+/// Transactions ready to be handed in.
+pub struct Workload {
+    /// What funds the senders, each of the well-known accounts' in order.
+    pub setup: Vec<Setup>,
+    /// The transactions of each part of the senders, in order. Parts share no sender.
+    pub parts: Vec<Vec<Bytes>>,
+}
+
+/// Transactions of one well-known account on a fresh chain.
+pub struct Setup {
+    /// The account.
+    pub from: Address,
+    /// Its transactions from nonce 0 on.
+    pub txs: Vec<Bytes>,
+}
+
 impl Sender {
-    fn new(kind: Kind, n: usize) -> anyhow::Result<Self> {
-        let seed: B256 = keccak256((n as u64).to_be_bytes());
-        Ok(match kind {
+    fn new(kind: Kind, index: usize) -> Self {
+        let seed = keccak256(format!("cess bench sender {index}"));
+        match kind {
             Kind::Native => Self::Native(SecretKey::from_bytes(&seed.0)),
-            Kind::Transfer | Kind::Erc20 => Self::Ethereum(EcdsaKey::from_bytes(&seed.0).context("not a key")?),
-        })
+            _ => Self::Ethereum(EcdsaKey::from_bytes(&seed.0).expect("a hash is a valid key but once in 2^127")),
+        }
     }
 
     fn address(&self) -> Address {
@@ -112,44 +78,126 @@ impl Sender {
         }
     }
 
-    fn send(&self, kind: Kind, nonce: u64, to: Address) -> anyhow::Result<VerifiedTx> {
-        let raw = match self {
+    fn pay(&self, chain_id: ChainId, nonce: u64, gas_limit: u64, payment: &Payment) -> Bytes {
+        match self {
             Self::Native(key) => NativeTx {
-                chain_id: CHAIN,
+                chain_id,
                 nonce,
-                max_priority_fee: TIP as u64,
-                max_fee: FEE_CAP as u64,
-                gas_limit: TRANSFER_GAS,
+                max_priority_fee: 1,
+                max_fee: FEE_CAP,
+                gas_limit,
                 key: key.public(),
-                to,
-                value: U256::from(1),
-                data: Bytes::new(),
+                to: payment.to,
+                value: payment.value,
+                data: payment.data.clone(),
             }
             .sign(key),
-            Self::Ethereum(key) => {
-                let (to, value, input, gas_limit) = match kind {
-                    Kind::Erc20 => (TOKEN, U256::ZERO, token_transfer(to), TOKEN_GAS),
-                    Kind::Native | Kind::Transfer => (to, U256::from(1), Bytes::new(), TRANSFER_GAS),
-                };
-                let tx = TxEip1559 {
-                    chain_id: CHAIN,
-                    nonce,
-                    gas_limit,
-                    max_fee_per_gas: FEE_CAP,
-                    max_priority_fee_per_gas: TIP,
-                    to: to.into(),
-                    value,
-                    input,
-                    ..TxEip1559::default()
-                };
-                sign_eip1559(&tx, key)
-            }
-        };
-        Ok(decode_and_recover(&raw, CHAIN)?)
+            Self::Ethereum(key) => ethereum(key, chain_id, nonce, gas_limit, payment),
+        }
     }
 }
 
-fn token_transfer(to: Address) -> Bytes {
-    let amount = U256::from(1).to_be_bytes::<32>();
-    [&TRANSFER[..], to.into_word().as_slice(), &amount].concat().into()
+struct Payment {
+    to: Address,
+    value: U256,
+    data: Bytes,
+}
+
+impl Workload {
+    /// `count` transactions of `accounts` senders, whose senders fall into `parts`.
+    pub fn sign(kind: Kind, chain_id: ChainId, accounts: usize, count: usize, parts: usize) -> Self {
+        let senders: Vec<Sender> = (0..accounts).into_par_iter().map(|index| Sender::new(kind, index)).collect();
+        let addresses: Vec<Address> = senders.par_iter().map(Sender::address).collect();
+        let devs = dev_accounts();
+        let coin = devs[0].address.create(0);
+        let one = |index: usize| {
+            let (round, sender) = (index / accounts, index % accounts);
+            let to = addresses[(sender + 1 + round) % accounts];
+            let (payment, gas) = match kind {
+                Kind::Erc20 => {
+                    let data = token::transfer(to, U256::from(1));
+                    (Payment { to: coin, value: U256::ZERO, data }, TOKEN_GAS)
+                }
+                _ => (Payment { to, value: U256::from(1), data: Bytes::new() }, TRANSFER_GAS),
+            };
+            senders[sender].pay(chain_id, nonce_of(round), gas, &payment)
+        };
+        let txs: Vec<Bytes> = (0..count).into_par_iter().map(one).collect();
+        let mut split = vec![Vec::with_capacity(count / parts + 1); parts];
+        for (index, raw) in txs.into_iter().enumerate() {
+            split[index % accounts % parts].push(raw);
+        }
+        Self { setup: setup(kind, chain_id, &devs, coin, &addresses), parts: split }
+    }
+}
+
+fn nonce_of(round: usize) -> u64 {
+    u64::try_from(round).expect("a round is a small number")
+}
+
+/// Gifts to every sender, shared out among the well-known accounts. The first of them also creates the token and hands it out.
+fn setup(kind: Kind, chain_id: ChainId, devs: &[DevAccount], coin: Address, senders: &[Address]) -> Vec<Setup> {
+    let gift = |to: &Address| Payment { to: *to, value: Amount::tokens(GIFT_TOKENS).0, data: Bytes::new() };
+    let (first, others) = devs.split_first().expect("there are ten");
+    let mut all = Vec::new();
+    if kind == Kind::Erc20 {
+        let creation =
+            TxEip1559 { gas_limit: SETUP_GAS, input: token::init_code(), to: TxKind::Create, ..fees(chain_id, 0) };
+        let units =
+            |to: &Address| Payment { to: coin, value: U256::ZERO, data: token::transfer(*to, U256::from(GIFT_UNITS)) };
+        let hand_out =
+            (1u64..).zip(senders).map(|(nonce, to)| ethereum(&first.key, chain_id, nonce, SETUP_GAS, &units(to)));
+        let txs = std::iter::once(sign_eip1559(&creation, &first.key)).chain(hand_out).collect();
+        all.push(Setup { from: first.address, txs });
+    }
+    for (index, dev) in others.iter().enumerate() {
+        let mine = senders.iter().skip(index).step_by(others.len());
+        let txs = (0u64..)
+            .zip(mine)
+            .map(|(nonce, to)| ethereum(&dev.key, chain_id, nonce, TRANSFER_GAS, &gift(to)))
+            .collect();
+        all.push(Setup { from: dev.address, txs });
+    }
+    all
+}
+
+fn fees(chain_id: ChainId, nonce: u64) -> TxEip1559 {
+    let max_fee_per_gas = FEE_CAP.into();
+    TxEip1559 { chain_id, nonce, max_fee_per_gas, max_priority_fee_per_gas: 1, ..TxEip1559::default() }
+}
+
+fn ethereum(key: &EcdsaKey, chain_id: ChainId, nonce: u64, gas_limit: u64, payment: &Payment) -> Bytes {
+    let tx = TxEip1559 {
+        gas_limit,
+        to: payment.to.into(),
+        value: payment.value,
+        input: payment.data.clone(),
+        ..fees(chain_id, nonce)
+    };
+    sign_eip1559(&tx, key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::tx::decode_and_recover;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn every_sender_counts_up_and_keeps_to_its_part() {
+        for kind in [Kind::Native, Kind::Transfer, Kind::Erc20] {
+            let workload = Workload::sign(kind, 11_332, 6, 20, 4);
+            let mut part_of = BTreeMap::new();
+            let mut next: BTreeMap<Address, u64> = BTreeMap::new();
+            for (part, raw) in
+                workload.parts.iter().enumerate().flat_map(|(part, txs)| txs.iter().map(move |tx| (part, tx)))
+            {
+                let tx = decode_and_recover(raw, 11_332).unwrap();
+                let nonce = next.entry(tx.sender).or_default();
+                assert_eq!((tx.nonce, *part_of.entry(tx.sender).or_insert(part)), (*nonce, part));
+                *nonce += 1;
+            }
+            assert_eq!((next.len(), next.values().sum::<u64>()), (6, 20));
+        }
+    }
 }

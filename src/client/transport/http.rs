@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use jsonrpsee::core::JsonRawValue;
 use jsonrpsee::core::client::{ClientT, Error};
 use jsonrpsee::core::http_helpers::HttpError as BodyError;
+use jsonrpsee::core::params::BatchRequestBuilder;
 use jsonrpsee::core::traits::ToRpcParams;
 use jsonrpsee::http_client::transport::Error as HttpError;
 use jsonrpsee::http_client::{HttpClient, HttpClientBuilder};
@@ -45,6 +46,19 @@ impl HttpTransport {
             .build(url)
             .map_err(|e| ChainError::Unreachable(format!("`{url}` is not a node's address: {e}")))?;
         Ok(Self { url: url.to_owned(), client, deadline })
+    }
+}
+
+impl HttpTransport {
+    /// Many calls of one method in one HTTP request; the node's answers in their order.
+    pub async fn batch(&self, method: &str, calls: Vec<Value>) -> Result<Vec<Result<Value, RpcFailure>>, ChainError> {
+        let mut batch = BatchRequestBuilder::new();
+        for params in calls {
+            batch.insert(method, JsonParams(params)).map_err(|e| ChainError::Malformed(e.to_string()))?;
+        }
+        let answers = self.client.batch_request::<Value>(batch).await;
+        let answers = answers.map_err(|e| ChainError::Unreachable(format!("{}: {e}", self.url)))?;
+        Ok(answers.into_iter().map(|answer| answer.map_err(|error| failure(&error))).collect())
     }
 }
 

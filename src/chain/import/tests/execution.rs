@@ -26,7 +26,7 @@ async fn every_fork_traces_as_it_ran() {
         let mut traces = rewards.as_array().unwrap().iter();
         traces.find(|trace| trace["action"]["rewardType"] == kind).unwrap()["action"]["value"].clone()
     };
-    assert_eq!((of("block"), of("uncle")), (json!("0x1ca055b2d9190000"), json!("0x18493fba64ef0000")));
+    assert_eq!((of("block"), of("uncle")), (json!("0x1c9f78d2893e4000"), json!("0x18493fba64ef0000")));
 }
 
 #[tokio::test]
