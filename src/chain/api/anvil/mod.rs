@@ -41,7 +41,7 @@ fn named<T: Serialize + Clone + Send + 'static>(
     names: &[&'static str],
     answer: Named<T>,
 ) -> Result<(), RegisterMethodError> {
-    names.iter().try_for_each(|name| reading(module, chain, *name, answer))
+    names.iter().try_for_each(|name| reading(module, chain, name, answer))
 }
 
 /// A refusal in one sentence.
