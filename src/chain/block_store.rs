@@ -15,6 +15,7 @@ use crate::{
     ledger::executor::Receipt,
     types::{B256, Height},
 };
+use alloy_primitives::Bytes;
 use std::sync::Arc;
 
 pub(super) const KEY_GENESIS: &[u8] = b"chain/genesis";
@@ -26,6 +27,8 @@ const KEY_FIRST: &[u8] = b"chain/first";
 const PART_HEADER: u8 = b'h';
 /// Suffix of the receipts' key in [`Column::Executed`].
 const PART_RECEIPTS: u8 = b'r';
+/// Suffix of the access list's key in [`Column::Executed`].
+const PART_ACCESS_LIST: u8 = b'a';
 
 /// The blocks of one chain.
 #[derive(Clone)]
@@ -112,6 +115,11 @@ impl BlockStore {
         Ok(record.unwrap_or_default().0.into_iter().map(Receipt::from).collect())
     }
 
+    /// RLP of an executed block's access list (EIP-7928), which the header's `block_access_list_hash` is the keccak256 of.
+    pub fn access_list(&self, height: Height) -> Result<Option<Bytes>, StoreError> {
+        Ok(self.kv.get(Column::Executed, &part(height, PART_ACCESS_LIST))?.map(Bytes::from))
+    }
+
     /// Where an executed transaction is.
     pub fn find_tx(&self, hash: &B256) -> Result<Option<TxPlace>, StoreError> {
         self.record(Column::TxIndex, hash.as_slice())
@@ -133,6 +141,11 @@ impl BlockStore {
         batch.put(Column::Executed, part(height, PART_RECEIPTS), codec::encode(&receipts));
         batch.put(Column::BlockIndex, block.hash.as_slice(), codec::encode(&HeightRecord(height)));
         batch.put(Column::Meta, KEY_EXECUTED, codec::encode(&HeightRecord(height)));
+    }
+
+    /// Adds an executed block's access list to `batch`.
+    pub fn stage_access_list(&self, batch: &mut Batch, height: Height, rlp: Bytes) {
+        batch.put(Column::Executed, part(height, PART_ACCESS_LIST), rlp);
     }
 
     /// Adds a block to `batch` after which the chain goes on here, without what was before it: its own body and receipts are not kept.

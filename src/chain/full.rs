@@ -26,7 +26,7 @@ use crate::{
     kv::{Batch, Durability, Kv},
     ledger::{
         commitment::{StateCommitment, StateTrie},
-        executor::{self, BlockEnv, Receipt, Rules},
+        executor::{self, BlockEnv, Execution, Receipt, Rules},
         genesis::Genesis,
         state::{StateDelta, StateView},
         tx::{TxError, VerifiedTx},
@@ -350,7 +350,7 @@ impl FullChain {
             time_ms: header.time_ms,
             skipped,
         };
-        let head = self.store(executed, &execution.receipts, &execution.delta, trie, &undo)?;
+        let head = self.store(executed, &execution, trie, &undo)?;
         self.node.metrics.observe(Timer::BlockCommit, started.elapsed());
         self.settle(block, &head, &execution.receipts, &execution.delta);
         Ok(head)
@@ -359,14 +359,14 @@ impl FullChain {
     fn store(
         &self,
         executed: ExecutedBlock,
-        receipts: &[Receipt],
-        delta: &StateDelta,
+        execution: &Execution,
         trie: StateTrie,
         undo: &StateDelta,
     ) -> Result<Arc<Head>, StoreError> {
         let mut batch = Batch::new();
-        self.blocks.stage_executed(&mut batch, &executed, receipts);
+        self.blocks.stage_executed(&mut batch, &executed, &execution.receipts);
         let height = executed.height();
+        self.blocks.stage_access_list(&mut batch, height, execution.access_list.encode());
         self.undo.stage(&mut batch, height, undo);
         // The state of the block before: the next two committees were elected long ago.
         let next = [self.committees.of(&self.state, height + 1)?, self.committees.of(&self.state, height + 2)?];
@@ -378,7 +378,7 @@ impl FullChain {
             given_up = self.recent.push(height, trie);
             self.head.send_replace(head.clone());
         };
-        self.state.commit(batch, delta, Durability::Buffered, publish)?;
+        self.state.commit(batch, &execution.delta, Durability::Buffered, publish)?;
         drop(given_up);
         Ok(head)
     }
@@ -425,12 +425,12 @@ impl FullChain {
     }
 
     /// Valid transactions of a block with their positions in it, and those that are not: they are skipped, as everywhere.
-    fn decode(&self, block: &Block) -> (Vec<VerifiedTx>, Vec<u32>, Vec<SkippedTx>) {
+    fn decode(&self, block: &Block) -> (Vec<Arc<VerifiedTx>>, Vec<u32>, Vec<SkippedTx>) {
         let (mut txs, mut positions, mut skipped) = (Vec::new(), Vec::new(), Vec::new());
         for (index, (raw, verified)) in (0u32..).zip(block.txs.iter().zip(self.verify_all(&block.txs))) {
             match verified {
                 Ok(tx) => {
-                    txs.push(VerifiedTx::clone(&tx));
+                    txs.push(tx);
                     positions.push(index);
                 }
                 Err(e) => {

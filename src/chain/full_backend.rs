@@ -87,8 +87,8 @@ impl Backend for FullBackend {
         self.chain.blocks().receipts(height)
     }
 
-    fn access_list(&self, _height: Height) -> Result<Option<Bytes>, StoreError> {
-        Ok(None)
+    fn access_list(&self, height: Height) -> Result<Option<Bytes>, StoreError> {
+        self.chain.blocks().access_list(height)
     }
 
     fn find_block(&self, hash: &B256) -> Result<Option<Height>, StoreError> {

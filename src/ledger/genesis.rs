@@ -222,7 +222,7 @@ impl Genesis {
             delta.merge(deployed);
         }
         let root = StateTrie::default().apply(&delta);
-        let header = Execution::default().header(&env, root, &[]);
+        let header = Execution::default().header::<super::tx::VerifiedTx>(&env, root, &[]);
         Ok(BuiltGenesis { delta, header: ExecutedHeader { extra_data: self.extra_data.clone(), ..header } })
     }
 

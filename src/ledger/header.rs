@@ -12,6 +12,7 @@ use alloy_consensus::constants::{EMPTY_OMMER_ROOT_HASH, EMPTY_WITHDRAWALS};
 use alloy_eips::eip7685::EMPTY_REQUESTS_HASH;
 use alloy_primitives::{Bytes, U256};
 use alloy_trie::root::ordered_trie_root_encoded;
+use std::borrow::Borrow;
 
 /// An executed header; its hash is `hash_slow()`.
 pub use alloy_consensus::Header as ExecutedHeader;
@@ -56,13 +57,13 @@ pub fn env_after(header: &ExecutedHeader, chain_id: ChainId, params: &Params) ->
 
 impl Execution {
     /// The header of the block this is the outcome of. `txs` is what was handed to the executor.
-    pub fn header(&self, env: &BlockEnv, state_root: B256, txs: &[VerifiedTx]) -> ExecutedHeader {
+    pub fn header<T: Borrow<VerifiedTx>>(&self, env: &BlockEnv, state_root: B256, txs: &[T]) -> ExecutedHeader {
         ExecutedHeader {
             parent_hash: env.parent_hash,
             ommers_hash: EMPTY_OMMER_ROOT_HASH,
             beneficiary: env.proposer,
             state_root,
-            transactions_root: transactions_root(self.included.iter().map(|index| &txs[*index])),
+            transactions_root: transactions_root(self.included.iter().map(|index| txs[*index].borrow())),
             receipts_root: receipts_root(&self.receipts),
             logs_bloom: self.bloom,
             difficulty: U256::ZERO,
@@ -78,6 +79,8 @@ impl Execution {
             excess_blob_gas: Some(0),
             parent_beacon_block_root: Some(B256::ZERO),
             requests_hash: Some(EMPTY_REQUESTS_HASH),
+            // Genesis is not executed and has no list.
+            block_access_list_hash: (env.height > 0).then(|| self.access_list.hash()),
             ..Default::default()
         }
     }

@@ -167,7 +167,8 @@ impl Lanes {
     /// Removes transactions of a committed block and moves every touched lane to its sender's new nonce. Returns what was mined.
     pub fn prune(&mut self, mined: &[B256], nonces: &[(Address, u64)]) -> Vec<Pooled> {
         // Most of what was mined goes with its lane's move, a whole run of nonces at a time.
-        let mut found: Vec<Pooled> = nonces.iter().flat_map(|(sender, next)| self.advance(sender, *next)).collect();
+        let mut found: Vec<Pooled> =
+            nonces.iter().flat_map(|(sender, next)| self.advance(sender, *next).into_values()).collect();
         if !found.is_empty() {
             let mined: B256Set = mined.iter().copied().collect();
             found.retain(|pooled| mined.contains(&pooled.tx.hash));
@@ -314,8 +315,8 @@ impl Lanes {
         lane.map(|(nonce, _)| *nonce).expect("a lane with a tail has a last transaction")
     }
 
-    /// Sets the next nonce of a lane and drops what lies below it.
-    fn advance(&mut self, sender: &Address, next: u64) -> impl Iterator<Item = Pooled> + use<> {
+    /// Sets the next nonce of a lane and takes out what lies below it.
+    fn advance(&mut self, sender: &Address, next: u64) -> BTreeMap<u64, Pooled> {
         let gone = self.change(sender, |lane| {
             lane.next = next;
             let rest = lane.txs.split_off(&next);
@@ -325,7 +326,7 @@ impl Lanes {
         for pooled in gone.values() {
             self.forget(pooled);
         }
-        gone.into_values()
+        gone
     }
 
     /// Changes a lane and everything by which it is found. Its bytes and hashes are the caller's.

@@ -4,6 +4,8 @@ mod blocks;
 mod catch_up;
 mod dead_proposer;
 mod erasure;
+mod execute;
+mod execute_load;
 mod file;
 mod finality;
 mod idle;
@@ -53,6 +55,8 @@ pub enum BenchCommand {
     Recovery(recovery::RecoveryArgs),
     /// Time of signature checks on one core, alone and in batches; needs no network
     Signatures(signatures::SignaturesArgs),
+    /// Time of executing a block's transactions; needs no network
+    Execute(execute::ExecuteArgs),
 }
 
 /// Runs one bench.
@@ -71,5 +75,6 @@ pub async fn run(command: BenchCommand, global: &Global, output: &Output) -> any
         BenchCommand::Root(args) => root::run(&args, output),
         BenchCommand::Recovery(args) => recovery::run(args, output).await,
         BenchCommand::Signatures(args) => signatures::run(&args, output),
+        BenchCommand::Execute(args) => execute::run(&args, output),
     }
 }

@@ -195,7 +195,7 @@ impl Run {
         let mut receipt = ran.map_err(|refusal| BlockFault::Refused { index, reason: refusal.to_string() })?;
         if !env.rules.spec.is_enabled_in(SpecId::BYZANTIUM) {
             let mut now = before.clone();
-            receipt.post_state = Some(now.apply(machine.delta()));
+            receipt.post_state = Some(now.apply(&machine.delta()));
         }
         self.gas_used = receipt.cumulative_gas_used;
         self.bloom.accrue_bloom(&receipt.bloom());

@@ -1,14 +1,19 @@
 //! The state inside a block: the view below, what earlier transactions of the block changed, and a cache of what was read.
 //!
-//! Owns the translation between revm's accounts and ours. Must not know transactions. Invariant: after each transaction the
-//! delta lists exactly what differs from the view (a value that was changed back may stay listed).
+//! Owns the translation between revm's accounts and ours. Must not know transactions. Invariants: after each transaction the
+//! delta lists exactly what differs from the view (a value that was changed back may stay listed); the hash maps are looked up,
+//! and where one is gone through, what comes of it is sorted.
 
+use super::access_list::Recorder;
 use crate::{
     ledger::state::{AccountDelta, AccountInfo, StateDelta, StateError, StateView},
     types::{Address, B256, U256},
 };
 use alloy_eips::eip2935::{HISTORY_SERVE_WINDOW, HISTORY_STORAGE_ADDRESS};
-use alloy_primitives::{KECCAK256_EMPTY, map::AddressMap};
+use alloy_primitives::{
+    Bytes, KECCAK256_EMPTY,
+    map::{AddressMap, B256Map, HashMap, hash_map::Entry},
+};
 use revm::{
     Database, DatabaseCommit,
     database_interface::DBErrorMarker,
@@ -22,12 +27,32 @@ impl DBErrorMarker for StateError {}
 /// revm's database for the length of one block.
 pub(super) struct BlockState<'a> {
     view: &'a dyn StateView,
-    delta: StateDelta,
-    accounts: BTreeMap<Address, Option<AccountInfo>>,
-    slots: BTreeMap<(Address, U256), U256>,
-    code: BTreeMap<B256, Bytecode>,
+    accounts: AddressMap<Known>,
+    code: B256Map<Bytecode>,
+    /// Code that the block brought.
+    new_code: BTreeMap<B256, Bytes>,
+    /// Who writes down what is accessed, if somebody does.
+    recorder: Option<Recorder>,
     /// Whether accounts without anything stay: on Ethereum before Spurious Dragon (EIP-161).
     keeps_empty: bool,
+}
+
+/// An account that was read or changed.
+#[derive(Default)]
+struct Known {
+    now: Option<AccountInfo>,
+    /// Whether the delta lists it.
+    changed: bool,
+    /// Whether its storage in the view is gone.
+    wiped: bool,
+    written: HashMap<U256, U256>,
+    read: HashMap<U256, U256>,
+}
+
+impl Known {
+    fn delta(self) -> AccountDelta {
+        AccountDelta { info: self.now, slots: self.written.into_iter().collect(), wiped: self.wiped }
+    }
 }
 
 /// Slot of the history contract (EIP-2935) that holds the hash of block `height`.
@@ -38,28 +63,54 @@ pub(super) fn history_slot(height: u64) -> U256 {
 impl<'a> BlockState<'a> {
     /// The state at the start of a block.
     pub fn new(view: &'a dyn StateView, spec: SpecId) -> Self {
-        let (accounts, slots, code) = Default::default();
+        let (accounts, code, new_code) = Default::default();
         let keeps_empty = !spec.is_enabled_in(SpecId::SPURIOUS_DRAGON);
-        Self { view, delta: StateDelta::default(), accounts, slots, code, keeps_empty }
+        Self { view, accounts, code, new_code, recorder: None, keeps_empty }
+    }
+
+    /// From now on, writes down what is accessed.
+    pub fn record(&mut self) {
+        self.recorder = Some(Recorder::default());
+    }
+
+    /// Who writes down what is accessed.
+    pub fn recorder(&mut self) -> Option<&mut Recorder> {
+        self.recorder.as_mut()
     }
 
     /// Everything that changed until now.
-    pub fn delta(&self) -> &StateDelta {
-        &self.delta
+    pub fn delta(&self) -> StateDelta {
+        let delta = |known: &Known| AccountDelta {
+            info: known.now,
+            slots: known.written.iter().map(|(slot, value)| (*slot, *value)).collect(),
+            wiped: known.wiped,
+        };
+        let changed = self.accounts.iter().filter(|(_, known)| known.changed);
+        StateDelta {
+            accounts: changed.map(|(address, known)| (*address, delta(known))).collect(),
+            code: self.new_code.clone(),
+        }
     }
 
     /// Everything that changed.
     pub fn into_delta(self) -> StateDelta {
-        self.delta
+        let changed = self.accounts.into_iter().filter(|(_, known)| known.changed);
+        StateDelta { accounts: changed.map(|(address, known)| (address, known.delta())).collect(), code: self.new_code }
     }
 
-    fn info(&mut self, address: Address) -> Result<Option<AccountInfo>, StateError> {
-        if let Some(known) = self.accounts.get(&address) {
-            return Ok(*known);
+    /// The account as it is now.
+    pub fn account(&mut self, address: Address) -> Result<Option<AccountInfo>, StateError> {
+        Ok(self.known(address)?.now)
+    }
+
+    fn known(&mut self, address: Address) -> Result<&mut Known, StateError> {
+        match self.accounts.entry(address) {
+            Entry::Occupied(entry) => Ok(entry.into_mut()),
+            Entry::Vacant(entry) => {
+                let now = self.view.account(&address)?;
+                Ok(entry.insert(Known { now, ..Known::default() }))
+            }
         }
-        let info = self.view.account(&address)?;
-        self.accounts.insert(address, info);
-        Ok(info)
     }
 
     /// Takes over one account as a transaction left it.
@@ -67,31 +118,28 @@ impl<'a> BlockState<'a> {
         if !account.is_touched() {
             return;
         }
-        let before = self.accounts.get(&address).copied().flatten();
+        let known = self.accounts.entry(address).or_default();
         if account.is_selfdestructed() || (account.info.is_empty() && !self.keeps_empty) {
-            self.accounts.insert(address, None);
-            if before.is_some() {
-                let gone = AccountDelta { info: None, slots: BTreeMap::new(), wiped: true };
-                self.delta.accounts.insert(address, gone);
+            if known.now.take().is_some() {
+                (known.changed, known.wiped) = (true, true);
+                known.written.clear();
             }
             return;
         }
         let EvmAccount { balance, nonce, code_hash, code, .. } = account.info;
         let after = AccountInfo { nonce, balance, code_hash };
         let mut changed = account.storage.into_iter().filter(|(_, slot)| slot.is_changed()).peekable();
-        if before == Some(after) && changed.peek().is_none() {
+        if known.now == Some(after) && changed.peek().is_none() {
             return;
         }
-        let entry = self.delta.accounts.entry(address).or_default();
-        entry.info = Some(after);
-        entry.slots.extend(changed.map(|(slot, EvmStorageSlot { present_value, .. })| (slot, present_value)));
-        self.accounts.insert(address, Some(after));
-        let old_code = before.map_or(KECCAK256_EMPTY, |info| info.code_hash);
+        let old_code = known.now.replace(after).map_or(KECCAK256_EMPTY, |info| info.code_hash);
+        known.changed = true;
+        known.written.extend(changed.map(|(slot, EvmStorageSlot { present_value, .. })| (slot, present_value)));
         if let Some(code) = code
             && code_hash != old_code
             && code_hash != KECCAK256_EMPTY
         {
-            self.delta.code.insert(code_hash, code.original_bytes());
+            self.new_code.insert(code_hash, code.original_bytes());
             self.code.insert(code_hash, code);
         }
     }
@@ -101,7 +149,7 @@ impl Database for BlockState<'_> {
     type Error = StateError;
 
     fn basic(&mut self, address: Address) -> Result<Option<EvmAccount>, StateError> {
-        Ok(self.info(address)?.map(|info| EvmAccount {
+        Ok(self.account(address)?.map(|info| EvmAccount {
             balance: info.balance,
             nonce: info.nonce,
             code_hash: info.code_hash,
@@ -124,20 +172,18 @@ impl Database for BlockState<'_> {
     }
 
     fn storage(&mut self, address: Address, slot: U256) -> Result<U256, StateError> {
-        if let Some(change) = self.delta.accounts.get(&address) {
-            if let Some(value) = change.slots.get(&slot) {
-                return Ok(*value);
-            }
-            if change.wiped {
-                return Ok(U256::ZERO);
-            }
+        let view = self.view;
+        let known = self.known(address)?;
+        if let Some(value) = known.written.get(&slot) {
+            return Ok(*value);
         }
-        if let Some(known) = self.slots.get(&(address, slot)) {
-            return Ok(*known);
+        if known.wiped {
+            return Ok(U256::ZERO);
         }
-        let value = self.view.slot(&address, &slot)?;
-        self.slots.insert((address, slot), value);
-        Ok(value)
+        match known.read.entry(slot) {
+            Entry::Occupied(entry) => Ok(*entry.get()),
+            Entry::Vacant(entry) => Ok(*entry.insert(view.slot(&address, &slot)?)),
+        }
     }
 
     fn block_hash(&mut self, number: u64) -> Result<B256, StateError> {
@@ -150,7 +196,12 @@ impl Database for BlockState<'_> {
 
 impl DatabaseCommit for BlockState<'_> {
     fn commit(&mut self, changes: AddressMap<Account>) {
-        // The map's order does not matter: every account lands in ordered maps of its own key.
-        changes.into_iter().for_each(|(address, account)| self.absorb(address, account));
+        // The map's order does not matter: what is made of these accounts is sorted by address in the end.
+        for (address, account) in changes {
+            if let Some(recorder) = &mut self.recorder {
+                recorder.note(address, &account);
+            }
+            self.absorb(address, account);
+        }
     }
 }

@@ -20,13 +20,12 @@ use revm::context_interface::result::InvalidTransaction;
 /// An EVM in the middle of an Ethereum block.
 pub struct EthereumMachine<'a> {
     machine: Machine<'a>,
-    view: &'a dyn StateView,
 }
 
 impl<'a> EthereumMachine<'a> {
     /// At the start of a block.
     pub fn new(view: &'a dyn StateView, env: &'a BlockEnv) -> Self {
-        Self { machine: Machine::new(view, env, env.base_fee, modules::dispatch), view }
+        Self { machine: Machine::new(view, env, env.base_fee, modules::dispatch) }
     }
 
     /// Runs a transaction. The inner error is its own fault and changes nothing.
@@ -42,9 +41,8 @@ impl<'a> EthereumMachine<'a> {
 
     /// Calls a system contract as the protocol does; its answer is empty where the chain has no such contract.
     pub fn system_call(&mut self, contract: Address, data: Bytes) -> Result<Bytes, ExecError> {
-        let deployed = self.view.account(&contract)?.is_some_and(|info| info.code_hash != KECCAK256_EMPTY);
-        let created = self.delta().accounts.get(&contract).is_some_and(|change| change.info.is_some());
-        match deployed || created {
+        let deployed = self.machine.account(contract)?.is_some_and(|info| info.code_hash != KECCAK256_EMPTY);
+        match deployed {
             true => self.machine.system_call(contract, data),
             false => Ok(Bytes::new()),
         }
@@ -56,7 +54,7 @@ impl<'a> EthereumMachine<'a> {
     }
 
     /// Everything that changed until now.
-    pub fn delta(&self) -> &StateDelta {
+    pub fn delta(&self) -> StateDelta {
         self.machine.delta()
     }
 

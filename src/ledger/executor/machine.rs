@@ -3,7 +3,7 @@
 //! Owns every deviation from Ethereum's execution; [`super::Rules::CESS`] lists them. Must not know receipts or blocks' contents.
 
 use super::{
-    BlockEnv, Dispatch, ExecError,
+    AccessList, BlockEnv, Dispatch, ExecError,
     batch::Batch,
     block_state::{BlockState, history_slot},
     modules::{ModuleCall, ModulePrecompiles},
@@ -13,7 +13,7 @@ use crate::{
     ledger::{
         modules::{self, BlockStart, ModuleError, ModuleHost},
         native::NATIVE_TX_TYPE,
-        state::{StateDelta, StateError, StateView},
+        state::{AccountInfo, StateDelta, StateError, StateView},
         tx::VerifiedTx,
     },
     types::{Address, U256},
@@ -21,7 +21,7 @@ use crate::{
 use alloy_eips::eip2935::HISTORY_STORAGE_ADDRESS;
 use alloy_primitives::{Bytes, TxKind};
 use revm::{
-    DatabaseCommit, ExecuteCommitEvm, Journal, SystemCallCommitEvm,
+    DatabaseCommit, ExecuteEvm, Journal, SystemCallCommitEvm,
     context::{BlockEnv as EvmBlock, CfgEnv, Context, Evm, TransactionType, TxEnv},
     context_interface::block::BlobExcessGasAndPrice,
     context_interface::{
@@ -135,18 +135,19 @@ impl<'a, I> Machine<'a, I> {
         let ended = match tx.calls() {
             [] if tx.is_unsigned() => {
                 self.evm.ctx.tx = tx_env(tx);
-                let ended = Unsigned::default().run(&mut self.evm);
-                self.keep();
-                ended
+                Unsigned::default().run(&mut self.evm)
             }
-            [] => self.evm.transact_commit(tx_env(tx)),
+            [] => self.evm.transact_one(tx_env(tx)),
             calls => {
                 self.evm.ctx.tx = tx_env(tx);
-                let ended = Batch::new(calls).run(&mut self.evm);
-                self.keep();
-                ended
+                Batch::new(calls).run(&mut self.evm)
             }
         };
+        match ended {
+            Ok(_) => self.keep(),
+            // What it read on the way to its refusal is no access of the block.
+            Err(_) => drop(self.evm.ctx.journal_mut().finalize()),
+        }
         self.sort_out(ended)
     }
 
@@ -188,8 +189,31 @@ impl<'a, I> Machine<'a, I> {
     }
 
     /// Everything the block changed until now.
-    pub fn delta(&self) -> &StateDelta {
+    pub fn delta(&self) -> StateDelta {
         self.evm.ctx.journaled_state.database.delta()
+    }
+
+    /// An account as it is now.
+    pub fn account(&mut self, address: Address) -> Result<Option<AccountInfo>, StateError> {
+        self.evm.ctx.journaled_state.database.account(address)
+    }
+
+    /// From now on, writes down what the block accesses.
+    pub fn record(&mut self) {
+        self.evm.ctx.journaled_state.database.record();
+    }
+
+    /// What is accessed from now on belongs to the next index of the access list.
+    pub fn next_index(&mut self) {
+        if let Some(recorder) = self.evm.ctx.journaled_state.database.recorder() {
+            recorder.next();
+        }
+    }
+
+    /// Everything the block accessed; nothing if nobody wrote it down.
+    pub fn take_access_list(&mut self) -> AccessList {
+        let recorder = self.evm.ctx.journaled_state.database.recorder().map(std::mem::take);
+        recorder.unwrap_or_default().finish()
     }
 
     /// Everything the block changed.

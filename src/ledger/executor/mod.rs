@@ -5,6 +5,7 @@
 //! environment and transactions; an invalid transaction is skipped and named, it never fails the block; the sum of all balances
 //! falls by base fee × gas used and by what the staking module burns, rises by what it mints, and changes by nothing else.
 
+mod access_list;
 mod batch;
 mod block_state;
 mod call;
@@ -31,7 +32,9 @@ use crate::types::{Address, B256, ChainId, Height, Params, U256};
 use alloy_primitives::Bloom;
 use machine::Machine;
 use revm::context_interface::result::InvalidTransaction;
+use std::borrow::Borrow;
 
+pub use access_list::{AccessList, AccessListError};
 pub use call::{Call, Checks, Refusal};
 pub use deploy::{DeployError, deploy};
 pub use ethereum::EthereumMachine;
@@ -130,38 +133,44 @@ pub struct Execution {
     pub gas_used: u64,
     /// Filter over all logs.
     pub bloom: Bloom,
+    /// Everything that was accessed (EIP-7928).
+    pub access_list: AccessList,
 }
 
 /// Runs `txs` in order on the state of the block before.
-pub fn execute(view: &dyn StateView, env: &BlockEnv, txs: &[VerifiedTx]) -> Result<Execution, ExecError> {
+pub fn execute<T: Borrow<VerifiedTx>>(view: &dyn StateView, env: &BlockEnv, txs: &[T]) -> Result<Execution, ExecError> {
     execute_with(view, env, txs, super::modules::dispatch)
 }
 
 /// How a call reaches a module: [`super::modules::dispatch`], or a stand-in in tests.
 type Dispatch = fn(Address, &[u8], &mut dyn super::modules::ModuleHost) -> Result<alloy_primitives::Bytes, ModuleError>;
 
-fn execute_with(
+fn execute_with<T: Borrow<VerifiedTx>>(
     view: &dyn StateView,
     env: &BlockEnv,
-    txs: &[VerifiedTx],
+    txs: &[T],
     dispatch: Dispatch,
 ) -> Result<Execution, ExecError> {
     let mut machine = Machine::new(view, env, env.base_fee, dispatch);
+    machine.record();
     machine.begin_block(env)?;
+    machine.next_index();
     let mut run = Execution::default();
-    for (index, tx) in txs.iter().enumerate() {
+    for (index, tx) in txs.iter().map(Borrow::borrow).enumerate() {
         match run_one(&mut machine, env, tx, run.gas_used)? {
             Ok(receipt) => {
                 run.gas_used = receipt.cumulative_gas_used;
-                run.bloom.accrue_bloom(&receipt.bloom());
+                receipt.logs.iter().for_each(|log| run.bloom.accrue_log(log));
                 run.receipts.push(receipt);
                 run.included.push(index);
+                machine.next_index();
             }
             Err(reason) => run.skipped.push(Skipped { index, hash: tx.hash, reason }),
         }
     }
     assert!(run.gas_used <= env.gas_limit, "block {} used {} gas, over its limit", env.height, run.gas_used);
     machine.end_block(env)?;
+    run.access_list = machine.take_access_list();
     run.delta = machine.into_delta();
     Ok(run)
 }

@@ -1,5 +1,6 @@
 //! Stories of the executor on a small chain in memory.
 
+mod access_lists;
 mod batches;
 mod blocks;
 mod contracts;

@@ -5,11 +5,11 @@ use crate::{
     ledger::{
         abi::STAKING,
         commitment::{StateCommitment, StateTrie},
-        executor::{BlockEnv, Dispatch, Execution, Rules, execute_with, next_base_fee},
+        executor::{AccessList, BlockEnv, Dispatch, Execution, Rules, execute_with, next_base_fee},
         genesis::{Genesis, GenesisAccount, tests::genesis},
         modules::{self, BEACON_RING},
         native::NativeTx,
-        state::{MemoryState, StateView},
+        state::{MemoryState, StateDelta, StateView},
         tx::{VerifiedTx, decode_and_recover, sign_eip1559},
     },
     types::{Address, Amount, B256, U256},
@@ -118,6 +118,7 @@ impl Rig {
         let (execution, again) = (run(), run());
         assert_eq!(execution, again, "the same block gives the same outcome");
         assert_eq!(execution.included.len() + execution.skipped.len(), txs.len());
+        self.replay(&execution);
         let before = (self.state.supply(), self.staking_totals());
         self.state.apply(&execution.delta);
         let fees = U256::from(self.env.base_fee) * U256::from(execution.gas_used);
@@ -134,6 +135,20 @@ impl Rig {
         self.env.height += 1;
         self.env.time_ms += 250;
         execution
+    }
+
+    /// Checks that the access list, as another node would get it, leads to the same state.
+    fn replay(&self, execution: &Execution) {
+        let list = &execution.access_list;
+        let received = AccessList::decode(&list.encode(), list.hash()).unwrap();
+        assert_eq!(received, *list);
+        let replayed = received.replay(&self.state).unwrap();
+        let after = |delta: &StateDelta| {
+            let mut state = self.state.clone();
+            state.apply(delta);
+            (state, self.trie.clone().apply(delta))
+        };
+        assert_eq!(after(&replayed), after(&execution.delta), "the access list says what the block does");
     }
 
     /// Tokens the staking module has minted and burnt.
