@@ -1,6 +1,7 @@
 //! What every node answers about itself.
 
 use crate::{
+    chain::api::openrpc,
     crypto::NodeKeys,
     network::Network,
     rpc::{ErrorObjectOwned, RpcModule},
@@ -9,7 +10,7 @@ use crate::{
 use serde_json::json;
 use std::sync::Arc;
 
-/// Adds `cess_node` and, where the node's roles did not bring it, `cess_workers`.
+/// Adds `cess_node`, where the node's roles did not bring it `cess_workers`, and the document of all methods.
 pub fn complete(
     methods: &mut RpcModule<()>,
     node: &Node,
@@ -32,6 +33,7 @@ pub fn complete(
     if methods.method("cess_workers").is_none() {
         methods.merge(workers(node)?)?;
     }
+    openrpc::register(methods)?;
     Ok(())
 }
 

@@ -10,9 +10,12 @@ use alloy_eips::BlockId;
 use alloy_primitives::{Bytes, KECCAK256_EMPTY};
 use jsonrpsee::core::RegisterMethodError;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 /// Slots one proof may cover.
 const PROOF_MAX_SLOTS: usize = 1_024;
+/// Slots one question for values may name, as in geth.
+const VALUES_MAX_SLOTS: usize = 1_024;
 /// Digits of a storage key with all its zeroes, and their prefix.
 const FULL_KEY_CHARS: usize = 66;
 
@@ -23,6 +26,7 @@ pub(super) fn register(module: &mut RpcModule<()>, eth: &Eth) -> Result<(), Regi
     reading(module, eth, "eth_getTransactionCount", transaction_count)?;
     reading(module, eth, "eth_getCode", code)?;
     reading(module, eth, "eth_getStorageAt", storage_at)?;
+    reading(module, eth, "eth_getStorageValues", storage_values)?;
     reading(module, eth, "eth_getProof", proof)
 }
 
@@ -62,6 +66,27 @@ fn storage_at(eth: &Eth, params: Params<'_>) -> Answer<B256> {
     let slot = storage_key(&required::<String>(&mut params, "slot")?)?;
     let (_, state) = blocks::state(eth, optional(&mut params, "block")?)?;
     state.slot(&account, &slot).map(B256::from).map_err(broken)
+}
+
+/// `eth_getStorageValues({address: slots}, block)`: values of slots of many accounts, all in one state.
+fn storage_values(eth: &Eth, params: Params<'_>) -> Answer<BTreeMap<Address, Vec<B256>>> {
+    let mut params = params.sequence();
+    let wanted: BTreeMap<Address, Vec<String>> = required(&mut params, "slots")?;
+    let count: usize = wanted.values().map(Vec::len).sum();
+    if count == 0 {
+        return Err(error::invalid_params("empty request"));
+    }
+    if count > VALUES_MAX_SLOTS {
+        let reason = format_args!("too many slots: {count} are over the limit of {VALUES_MAX_SLOTS}");
+        return Err(error::invalid_params(reason));
+    }
+    let (_, state) = blocks::state(eth, optional(&mut params, "block")?)?;
+    let value =
+        |account: &Address, key: &String| state.slot(account, &storage_key(key)?).map(B256::from).map_err(broken);
+    let values = |(account, keys): (Address, Vec<String>)| {
+        Ok((account, keys.iter().map(|key| value(&account, key)).collect::<Answer<_>>()?))
+    };
+    wanted.into_iter().map(values).collect()
 }
 
 /// `eth_getProof(address, slots, block)` (EIP-1186).

@@ -12,6 +12,7 @@ use crate::{
     },
     ledger::{
         commitment::StateTrie,
+        ethereum::Forks,
         executor::{BlockEnv, Receipt},
         header::ExecutedHeader,
         state::{AccountInfo, StateError, StateView},
@@ -140,6 +141,10 @@ pub trait Backend: Send + Sync + 'static {
     fn env_of(&self, block: &ExecutedBlock) -> Result<BlockEnv, StoreError>;
     /// The environment of the block after `parent`, as far as it can be known.
     fn env_after(&self, parent: &ExecutedBlock) -> BlockEnv;
+    /// Ethereum's fork schedule, where the chain follows it.
+    fn forks(&self) -> Option<&Forks> {
+        None
+    }
     /// Decodes an envelope by the rules of this chain and recovers its sender.
     fn decode(&self, raw: &[u8]) -> Result<VerifiedTx, TxError>;
     /// Waiting transactions.

@@ -10,6 +10,7 @@ mod block;
 mod blocks;
 mod calls;
 mod cess;
+mod config;
 mod debug;
 mod fees;
 mod filters;
@@ -17,6 +18,7 @@ mod light;
 mod logs;
 mod net;
 mod objects;
+pub mod openrpc;
 mod overrides;
 mod params;
 mod request;
@@ -27,6 +29,7 @@ mod subscribe;
 mod tests;
 mod trace;
 mod transaction;
+mod txpool;
 
 use super::{full::FullChain, full_backend::FullBackend, local::LocalChain};
 use crate::{
@@ -63,6 +66,7 @@ pub fn module(api: Api) -> Result<RpcModule<()>, RegisterMethodError> {
     crate::client::register(&mut module, api.client.clone() as Arc<dyn ChainClient>)?;
     cess::register(&mut module, &api)?;
     light::register(&mut module, &api)?;
+    openrpc::register(&mut module)?;
     Ok(module)
 }
 
@@ -81,6 +85,9 @@ pub fn ethereum(eth: &Eth) -> Result<RpcModule<()>, RegisterMethodError> {
     filters::register(&mut module, eth)?;
     subscribe::register(&mut module, eth)?;
     net::register(&mut module, eth)?;
+    txpool::register(&mut module, eth)?;
+    config::register(&mut module, eth)?;
+    openrpc::register(&mut module)?;
     Ok(module)
 }
 

@@ -15,6 +15,7 @@ use alloy_consensus::TxEnvelope;
 use alloy_primitives::{B256, TxKind, keccak256};
 use alloy_rpc_types_eth::{Block, FeeHistory, Log, Transaction, TransactionReceipt};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use tokio::sync::mpsc;
 
 mod execution;
@@ -70,6 +71,56 @@ impl Served {
 
 fn hex_of(bytes: &[u8]) -> String {
     format!("0x{}", hex::encode(bytes))
+}
+
+#[tokio::test]
+async fn the_document_lists_exactly_what_is_registered() {
+    /// What the roles of a node add.
+    const BY_ROLES: [&str; 3] = ["cess_faucet", "cess_gateways", "cess_node"];
+    let served = Served::new();
+    let full: BTreeSet<&str> = served.module.method_names().collect();
+    openrpc::tests::check_golden(&full);
+    let developers = super::anvil::tests::method_names();
+    openrpc::tests::check_covers(&full.iter().copied().chain(developers).chain(BY_ROLES).collect());
+    let document = served.get("rpc.discover", json!([])).await;
+    assert_eq!(document, served.get("rpc_discover", json!([])).await);
+    let listed = document["methods"].as_array().unwrap().iter().map(|method| method["name"].as_str().unwrap());
+    assert_eq!(listed.collect::<BTreeSet<_>>(), full);
+}
+
+#[tokio::test]
+async fn values_of_many_slots_and_what_the_chain_says_of_itself() {
+    let served = Served::new();
+    let (zero, one) = (B256::ZERO, B256::with_last_byte(1));
+    let values = served.get("eth_getStorageValues", json!([{ SINK.to_string(): [zero, one] }, "latest"])).await;
+    assert_eq!(values, json!({ format!("{SINK:#x}"): [zero, zero] }));
+    assert_eq!(served.refusal("eth_getStorageValues", json!([{}, "latest"])).await.0, -32602);
+    let many = vec![zero; 1_025];
+    assert_eq!(served.refusal("eth_getStorageValues", json!([{ SINK.to_string(): many }])).await.0, -32602);
+    let config = served.get("eth_config", json!([])).await;
+    assert_eq!((&config["current"]["chainId"], &config["next"]), (&json!("0x2c44"), &Value::Null));
+    assert_eq!(config["current"]["precompiles"].as_object().unwrap().len(), 18);
+    let capabilities = served.get("eth_capabilities", json!([])).await;
+    assert_eq!(capabilities["head"]["number"], "0x0");
+    assert_eq!(capabilities["state"], json!({"disabled": false, "oldestBlock": "0x0"}));
+}
+
+#[tokio::test]
+async fn what_waits_is_pending_up_to_the_first_gap() {
+    let served = Served::new();
+    let account = ethereum_key().address();
+    for nonce in [0, 1, 3] {
+        served.submit(&served.fixture.ethereum(nonce, TxKind::Call(SINK), 5, vec![])).await;
+    }
+    assert_eq!(served.get("txpool_status", json!([])).await, json!({"pending": "0x2", "queued": "0x1"}));
+    let content = served.get("txpool_contentFrom", json!([account])).await;
+    assert_eq!(content["pending"]["1"]["nonce"], "0x1");
+    assert_eq!(content["queued"]["3"]["blockHash"], Value::Null);
+    let all = served.get("txpool_content", json!([])).await;
+    assert_eq!(all["pending"][account.to_string()], content["pending"]);
+    let lines = served.get("txpool_inspect", json!([])).await;
+    let line = lines["queued"][account.to_string()]["3"].as_str().unwrap();
+    assert!(line.starts_with(&format!("{SINK}: 5 wei + ")), "{line}");
 }
 
 #[tokio::test]

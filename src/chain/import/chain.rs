@@ -205,6 +205,10 @@ impl Backend for ImportedChain {
         trie.map(|trie| self.view(trie.clone())).ok_or(StateGone::Ahead(height))
     }
 
+    fn forks(&self) -> Option<&Forks> {
+        Some(&self.forks)
+    }
+
     fn env_of(&self, block: &ExecutedBlock) -> Result<BlockEnv, StoreError> {
         let header = &block.header;
         let before = header.number.checked_sub(1).and_then(|number| self.at(number));

@@ -9,10 +9,10 @@ mod info;
 mod mining;
 mod numbers;
 #[cfg(test)]
-mod tests;
+pub mod tests;
 mod typed_data;
 
-use super::{Answer, Eth, ethereum, reading};
+use super::{Answer, Eth, ethereum, openrpc, reading};
 use crate::{
     chain::dev::DevChain,
     rpc::{ErrorObjectOwned, Params, RpcModule, error},
@@ -31,6 +31,7 @@ pub fn module(chain: &DevChain) -> Result<RpcModule<()>, RegisterMethodError> {
     control::register(&mut module, chain)?;
     mining::register(&mut module, chain)?;
     info::register(&mut module, chain)?;
+    openrpc::register(&mut module)?;
     Ok(module)
 }
 

@@ -22,6 +22,11 @@ const SINK: Address = Address::repeat_byte(0x77);
 /// Returns the block's beacon, time and coinbase in three words.
 const MIRROR: &str = "0x445f52426020524160405260605ff3";
 
+/// Every method of a developer's chain.
+pub fn method_names() -> Vec<&'static str> {
+    Dev::new(Mining::Instant).module.method_names().collect()
+}
+
 struct Dev {
     chain: DevChain,
     module: RpcModule<()>,
