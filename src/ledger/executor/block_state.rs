@@ -12,7 +12,7 @@ use crate::{
 use alloy_eips::eip2935::{HISTORY_SERVE_WINDOW, HISTORY_STORAGE_ADDRESS};
 use alloy_primitives::{
     Bytes, KECCAK256_EMPTY,
-    map::{AddressMap, B256Map, HashMap, hash_map::Entry},
+    map::{AddressMap, B256Map, U256Map, hash_map::Entry},
 };
 use revm::{
     Database, DatabaseCommit,
@@ -45,8 +45,8 @@ struct Known {
     changed: bool,
     /// Whether its storage in the view is gone.
     wiped: bool,
-    written: HashMap<U256, U256>,
-    read: HashMap<U256, U256>,
+    written: U256Map<U256>,
+    read: U256Map<U256>,
 }
 
 impl Known {
