@@ -294,6 +294,17 @@ fn files_that_must_be_refused_name_what_is_wrong() {
     let mut wrong = blocks.clone();
     wrong[13].header.requests_hash = Some(B256::ZERO);
     assert!(refusal(&Files::new(&wrong)).contains("block 14 is refused: its requests hash"));
+    // An ommer's number is part of what its miner gets: the fifth block has one, of block 4.
+    for number in [u64::MAX, 5] {
+        let mut wrong = blocks.clone();
+        wrong[4].ommers[0].number = number;
+        wrong[4].header.ommers_hash = alloy_consensus::proofs::calculate_ommers_root(&wrong[4].ommers);
+        let found = refusal(&Files::new(&wrong));
+        assert!(
+            found.contains(&format!("block 5 is refused: its ommers are not valid: one has number {number}")),
+            "{found}"
+        );
+    }
     let found = refusal(&Files::new(&blocks[1..]));
     assert!(found.contains("block 2 is refused: its number is 2, execution says 1"), "{found}");
     let files = Files::new(&blocks);

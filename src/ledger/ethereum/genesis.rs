@@ -27,6 +27,9 @@ pub enum GenesisFault {
     /// A fork nobody here knows.
     #[error("genesis schedules {0}, which is newer than Osaka, the newest fork this program knows")]
     NewerFork(&'static str),
+    /// A first block that is not block zero.
+    #[error("genesis has number {0}, a chain begins with block 0")]
+    NotZero(u64),
     /// A number that does not fit.
     #[error("genesis sets {what} to {found}, which does not fit {bits} bits")]
     OutOfRange { what: &'static str, found: u128, bits: u32 },
@@ -60,6 +63,9 @@ impl EthereumGenesis {
         }
         if genesis.config.bogota_time.is_some() {
             return Err(GenesisFault::NewerFork("Bogota"));
+        }
+        if let Some(number) = genesis.number.filter(|number| *number != 0) {
+            return Err(GenesisFault::NotZero(number));
         }
         let delta = allotted(&genesis);
         let mut trie = StateTrie::default();
@@ -110,7 +116,6 @@ fn header(genesis: &Genesis, forks: &Forks, state_root: B256) -> Result<Executed
         transactions_root: EMPTY_ROOT_HASH,
         receipts_root: EMPTY_ROOT_HASH,
         difficulty: genesis.difficulty,
-        number: genesis.number.unwrap_or_default(),
         gas_limit: genesis.gas_limit,
         timestamp: genesis.timestamp,
         extra_data: genesis.extra_data.clone(),

@@ -19,7 +19,7 @@ use alloy_eips::{eip2935::HISTORY_STORAGE_ADDRESS, eip4788::BEACON_ROOTS_ADDRESS
 use alloy_primitives::{Bloom, Bytes};
 use revm::primitives::hardfork::SpecId;
 
-/// A tenth of an ether, times ten: block rewards are whole ethers.
+/// One ether; block rewards are whole ones.
 const ETHER: u128 = 1_000_000_000_000_000_000;
 /// Units of a withdrawal's amount.
 const GWEI: u128 = 1_000_000_000;
@@ -27,6 +27,10 @@ const GWEI: u128 = 1_000_000_000;
 const NEPHEW_SHARE: u128 = 32;
 /// An ommer's miner gets an eighth of the reward for each generation it is younger than this.
 const OMMER_GENERATIONS: u64 = 8;
+/// Most generations an ommer may be older than the block that names it.
+const OMMER_MAX_AGE: u64 = 6;
+/// Most ommers of a block.
+const OMMERS_MAX: usize = 2;
 /// Base fee of the first block after London.
 const LONDON_BASE_FEE: u64 = 1_000_000_000;
 
@@ -42,6 +46,9 @@ pub enum BlockFault {
     /// A transaction that cannot run there.
     #[error("its transaction {index} cannot run: {reason}")]
     Refused { index: usize, reason: String },
+    /// Ommers that no block may name.
+    #[error("its ommers are not valid: {0}")]
+    Ommers(String),
     /// A system contract or a log that is broken.
     #[error("its requests cannot be gathered: {0}")]
     Requests(String),
@@ -262,7 +269,25 @@ fn check_before(forks: &Forks, parent: Parent<'_>, block: &EthereumBlock, env: &
     let spec = env.rules.spec;
     same("withdrawals", block.withdrawals.is_some(), spec.is_enabled_in(SpecId::SHANGHAI))?;
     same("beacon root", header.parent_beacon_block_root.is_some(), spec.is_enabled_in(SpecId::CANCUN))?;
-    same("ommers hash", header.ommers_hash, calculate_ommers_root(&block.ommers))
+    same("ommers hash", header.ommers_hash, calculate_ommers_root(&block.ommers))?;
+    check_ommers(block, spec)
+}
+
+/// Number and age of ommers: what their rewards are computed from. Their ancestors are believed.
+fn check_ommers(block: &EthereumBlock, spec: SpecId) -> Result<(), BlockFault> {
+    let (number, count) = (block.header.number, block.ommers.len());
+    let max = if spec.is_enabled_in(SpecId::MERGE) { 0 } else { OMMERS_MAX };
+    if count > max {
+        return Err(BlockFault::Ommers(format!("it names {count}, the limit is {max}")));
+    }
+    let age = |ommer: &ExecutedHeader| number.checked_sub(ommer.number);
+    match block.ommers.iter().find(|ommer| !age(ommer).is_some_and(|age| (1..=OMMER_MAX_AGE).contains(&age))) {
+        Some(ommer) => {
+            let reason = format!("one has number {}, which is not 1 to {OMMER_MAX_AGE} before {number}", ommer.number);
+            Err(BlockFault::Ommers(reason))
+        }
+        None => Ok(()),
+    }
 }
 
 /// The block's header with everything in it that execution determines.

@@ -104,4 +104,6 @@ fn genesis_headers_have_the_fields_of_their_fork() {
     assert!(matches!(EthereumGenesis::parse("{}"), Err(GenesisFault::Format(_))));
     let newer = EthereumGenesis::parse(&genesis(r#","amsterdamTime":9"#));
     assert_eq!(newer.map(|_| ()), Err(GenesisFault::NewerFork("Amsterdam")));
+    let fifth = EthereumGenesis::parse(&genesis("").replace(r#""nonce":"0x0""#, r#""nonce":"0x0","number":"0x5""#));
+    assert_eq!(fifth.map(|_| ()), Err(GenesisFault::NotZero(5)));
 }
