@@ -1,15 +1,17 @@
 //! What the BFT driver drives: proposals out of the pool, checks of others' proposals, commits.
 //!
 //! Owns the glue between the engine's questions and [`FullChain`]. Must not know votes or sockets. Invariants: this node never
-//! proposes what it would not accept; everything slow runs on the node's compute pool.
+//! proposes what it would not accept; everything slow runs on the node's compute pool; a height begins while its parent is
+//! executed, and no earlier.
 
 use super::{
     bft::{Application, Tip},
     catch_up::missing,
     checks::{self, BlockFault, Expected},
     error::StoreError,
+    execution::Execution,
     full::FullChain,
-    head::Head,
+    head::{Decided, Ordered},
 };
 use crate::{
     consensus::{BLOCK_MAX_TXS, Block, Calendar, Certificate, Header, beacon},
@@ -28,14 +30,15 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 /// The ledger behind the BFT driver.
 pub struct LedgerApp {
     chain: Arc<FullChain>,
+    execution: Execution,
     keys: NodeKeys,
     net: Option<Arc<dyn Network>>,
 }
 
 impl LedgerApp {
-    /// Over `chain`; `keys` sign this node's beacon contributions.
+    /// Over `chain`, whose blocks are executed by a task of its node from now on; `keys` sign this node's beacon contributions.
     pub fn new(chain: Arc<FullChain>, keys: NodeKeys) -> Self {
-        Self { chain, keys, net: None }
+        Self { execution: Execution::start(chain.clone()), chain, keys, net: None }
     }
 
     /// Asks the peers on `net` how far they are.
@@ -53,17 +56,20 @@ impl LedgerApp {
 #[async_trait]
 impl Application for LedgerApp {
     async fn tip(&self) -> Tip {
-        self.blocking(|chain| tip_of(chain, &chain.head())).await
+        self.blocking(tip_of).await
     }
 
     async fn wait_to_start(&self, height: Height) {
-        let head = self.chain.head();
-        if height <= head.height() {
+        let newest = self.chain.ordered();
+        if height <= newest.height() {
             return;
         }
         let params = &self.chain.spec().params;
-        tokio::time::sleep_until(head.since + Duration::from_millis(params.block_interval_ms)).await;
-        let idle = tokio::time::sleep_until(head.since + Duration::from_millis(params.idle_block_interval_ms));
+        // A full block is worth its fixed costs whenever it comes, and an interval would only make the backlog longer.
+        if !newest.is_full || !self.chain.pool().is_ready() {
+            tokio::time::sleep_until(newest.since + Duration::from_millis(params.block_interval_ms)).await;
+        }
+        let idle = tokio::time::sleep_until(newest.since + Duration::from_millis(params.idle_block_interval_ms));
         tokio::select! {
             () = self.chain.pool().wait_ready() => {}
             () = idle => {}
@@ -82,6 +88,12 @@ impl Application for LedgerApp {
     }
 
     async fn validate(&self, block: &Block) -> Result<(), String> {
+        // Until then nobody can tell whether the proposer's hash of it is right.
+        checks::check_lag(&block.header).map_err(|e| e.to_string())?;
+        let named = block.header.executed.height;
+        if named <= self.chain.ordered().height() {
+            self.execution.reached(named).await.map_err(|e| e.to_string())?;
+        }
         let block = block.clone();
         self.blocking(move |chain| validate(chain, &block)).await.map_err(|e| e.to_string())
     }
@@ -92,9 +104,14 @@ impl Application for LedgerApp {
 
     async fn commit(&self, block: Block, certificate: Certificate) -> anyhow::Result<Tip> {
         let height = block.header.height;
-        let committed =
-            self.blocking(move |chain| chain.commit(&block, &certificate).map(|head| tip_of(chain, &head))).await;
-        committed.with_context(|| format!("block of height {height} cannot be committed"))
+        let failed = || format!("block of height {height} cannot be committed");
+        let append = move |chain: &FullChain| chain.append(&block, &certificate).map(|due| due.then_some(block));
+        let Some(block) = self.blocking(append).await.with_context(failed)? else { return Ok(self.tip().await) };
+        self.execution.reached(height - 1).await.with_context(failed)?;
+        let order = move |chain: &FullChain| chain.order(&block).map(|block| (block, tip_of(chain)));
+        let (unexecuted, tip) = self.blocking(order).await.with_context(failed)?;
+        self.execution.begin(unexecuted).await.with_context(failed)?;
+        Ok(tip)
     }
 
     async fn missing(&self) -> u64 {
@@ -105,9 +122,8 @@ impl Application for LedgerApp {
     }
 
     async fn commit_many(&self, blocks: Vec<(Block, Certificate)>) -> anyhow::Result<Result<Tip, String>> {
-        let committed = self.blocking(move |chain| {
-            Ok::<_, StoreError>(chain.commit_many(&blocks)?.map(|()| tip_of(chain, &chain.head())))
-        });
+        let committed =
+            self.blocking(move |chain| Ok::<_, StoreError>(chain.commit_many(&blocks)?.map(|()| tip_of(chain))));
         committed.await.context("blocks that were decided meanwhile cannot be committed")
     }
 
@@ -123,52 +139,57 @@ impl Application for LedgerApp {
     }
 }
 
-fn tip_of(chain: &FullChain, head: &Head) -> Tip {
-    let calendar = Calendar::of(&chain.spec().params);
-    let next_era = calendar.first(calendar.era(head.height() + 1) + 1);
+fn tip_of(chain: &FullChain) -> Tip {
+    let (newest, calendar) = (chain.ordered(), Calendar::of(&chain.spec().params));
+    // What is executed knows the era after the one that the next block to be executed is of.
+    let next_era = calendar.first(calendar.era(chain.head().height() + 1) + 1);
     let upcoming = chain.committee_at(next_era).unwrap_or_else(|error| {
         // It is only dialled ahead of time.
         tracing::warn!(%error, "the committee of the next era cannot be read");
-        head.committee.clone()
+        newest.committee.clone()
     });
-    let (committee, upcoming) = (head.committee.committee.clone(), upcoming.committee.clone());
-    Tip { height: head.height(), committee, upcoming, seed: head.executed.beacon }
+    let (committee, upcoming) = (newest.committee.committee.clone(), upcoming.committee.clone());
+    let Decided { height, beacon: seed, .. } = newest.block;
+    Tip { height, committee, upcoming, seed }
 }
 
 /// Builds the next block out of the pool.
 pub fn build(chain: &FullChain, keys: &NodeKeys, height: Height, round: u32, now_ms: u64) -> anyhow::Result<Block> {
-    let (head, spec) = (chain.head(), chain.spec());
-    anyhow::ensure!(height == head.height() + 1, "a block of height {height} was asked for at {}", head.height());
-    let pending = chain.pool().pending(head.next_base_fee, BLOCK_MAX_TXS, BLOCK_MAX_BYTES, BLOCK_GAS_LIMIT);
+    let (newest, head, spec) = (chain.ordered(), chain.head(), chain.spec());
+    let Decided { height: tip, id: parent, time_ms, beacon } = newest.block;
+    anyhow::ensure!(height == tip + 1, "a block of height {height} was asked for at {tip}");
+    let base_fee = head.base_fee_bound(height);
+    let pending = chain.pool().pending(base_fee, BLOCK_MAX_TXS, BLOCK_MAX_BYTES, BLOCK_GAS_LIMIT);
     let txs: Vec<Vec<u8>> = pending.iter().map(|tx| tx.raw.to_vec()).collect();
     let header = Header {
         chain_id: spec.chain_id,
         height,
-        parent: head.executed.block,
-        time_ms: now_ms.max(head.executed.time_ms + 1),
+        parent,
+        time_ms: now_ms.max(time_ms + 1),
         proposer: keys.address(),
         round,
-        vrf: beacon::prove(&keys.vrf, spec.chain_id, height, &head.executed.beacon),
+        vrf: beacon::prove(&keys.vrf, spec.chain_id, height, &beacon),
         body: Block::body_hash(&txs),
-        executed_parent: head.executed.hash,
-        committee: head.committee.hash,
-        next_committee: head.next_committee.hash,
+        executed: head.named(),
+        committee: newest.committee.hash,
+        next_committee: newest.next_committee.hash,
     };
     Ok(Block { header, txs })
 }
 
 /// Checks a proposed block against the newest one.
 pub fn validate(chain: &FullChain, block: &Block) -> Result<(), BlockFault> {
-    let (head, spec) = (chain.head(), chain.spec());
+    let (newest, head): (Arc<Ordered>, _) = (chain.ordered(), chain.head());
+    let Decided { height: tip, id: parent, time_ms: parent_time_ms, beacon: seed } = newest.block;
     let expected = Expected {
-        chain_id: spec.chain_id,
-        height: head.height() + 1,
-        parent: head.executed.block,
-        parent_time_ms: head.executed.time_ms,
-        executed_parent: head.executed.hash,
-        committee: &head.committee,
-        next_committee: &head.next_committee,
-        seed: head.executed.beacon,
+        chain_id: chain.spec().chain_id,
+        height: tip + 1,
+        parent,
+        parent_time_ms,
+        executed: &|height| head.hash_of(height),
+        committee: &newest.committee,
+        next_committee: &newest.next_committee,
+        seed,
     };
     checks::check_header(block, &expected)?;
     let mut seen = HashSet::new();

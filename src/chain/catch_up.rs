@@ -34,7 +34,7 @@ pub(super) async fn missing(chain: &FullChain, net: &Arc<dyn Network>) -> u64 {
 }
 
 fn decides_alone(chain: &FullChain, net: &dyn Network) -> bool {
-    let members = &chain.head().committee.committee.members;
+    let members = &chain.ordered().committee.committee.members;
     let local = net.local_peer();
     members.iter().all(|member| peer_id_of(&member.network_key).is_ok_and(|host| host == local))
 }

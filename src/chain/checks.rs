@@ -5,7 +5,7 @@
 
 use super::committees::Seated;
 use crate::{
-    consensus::{BLOCK_MAX_TXS, Block, Header, beacon, rotation},
+    consensus::{BLOCK_MAX_TXS, Block, Executed, Header, beacon, rotation},
     ledger::tx::TxError,
     types::{
         Address, B256, BlockId, ChainId, Height,
@@ -26,8 +26,8 @@ pub struct Expected<'a> {
     pub parent: BlockId,
     /// Its time.
     pub parent_time_ms: u64,
-    /// Its executed hash.
-    pub executed_parent: B256,
+    /// Hash of the executed block of a height the header may name, as far as this node has come.
+    pub executed: &'a dyn Fn(Height) -> Option<B256>,
     /// Who decides.
     pub committee: &'a Seated,
     /// Who decides the height after it.
@@ -48,9 +48,15 @@ pub enum BlockFault {
     /// Does not follow the newest block.
     #[error("block follows {found}, expected {expected}")]
     Parent { found: BlockId, expected: BlockId },
+    /// It names an executed block that is not just below it.
+    #[error("block of height {height} certifies the execution of block {named}, which is not just below it")]
+    Lag { height: Height, named: Height },
+    /// This node is not as far.
+    #[error("block certifies the execution of block {0}, which this node has not executed yet")]
+    NotExecuted(Height),
     /// Its proposer executed something else.
-    #[error("block certifies executed parent {found}, this node computed {expected}")]
-    ExecutedParent { found: B256, expected: B256 },
+    #[error("block certifies {found} as executed block {height}, this node computed {expected}")]
+    Executed { height: Height, found: B256, expected: B256 },
     /// Another committee.
     #[error("block names another {0} than the chain's")]
     Committee(&'static str),
@@ -92,10 +98,7 @@ pub fn check_header(block: &Block, expected: &Expected<'_>) -> Result<B256, Bloc
     if header.parent != expected.parent {
         return Err(BlockFault::Parent { found: header.parent, expected: expected.parent });
     }
-    if header.executed_parent != expected.executed_parent {
-        let (found, expected) = (header.executed_parent, expected.executed_parent);
-        return Err(BlockFault::ExecutedParent { found, expected });
-    }
+    check_executed(header, expected.executed)?;
     if header.committee != expected.committee.hash {
         return Err(BlockFault::Committee("committee"));
     }
@@ -111,6 +114,19 @@ pub fn check_header(block: &Block, expected: &Expected<'_>) -> Result<B256, Bloc
     let member = committee.by_account(&header.proposer).ok_or(BlockFault::Beacon(header.proposer))?;
     beacon::verify(&member.vrf_key, &header.vrf, header.chain_id, header.height, &expected.seed)
         .map_err(|_| BlockFault::Beacon(header.proposer))
+}
+
+/// Which executed block a header may name.
+pub fn check_lag(header: &Header) -> Result<(), BlockFault> {
+    let (height, named) = (header.height, header.executed.height);
+    if header.executed.may_be_named_at(height) { Ok(()) } else { Err(BlockFault::Lag { height, named }) }
+}
+
+fn check_executed(header: &Header, known: &dyn Fn(Height) -> Option<B256>) -> Result<(), BlockFault> {
+    check_lag(header)?;
+    let Executed { height, hash: found } = header.executed;
+    let expected = known(height).ok_or(BlockFault::NotExecuted(height))?;
+    if found == expected { Ok(()) } else { Err(BlockFault::Executed { height, found, expected }) }
 }
 
 /// A block names the round it was built for and whose turn that is, and keeps both when it is proposed again.

@@ -1,8 +1,8 @@
 //! Everything one full node knows of its chain: blocks, state, pool and head, and the step that executes a decided block.
 //!
-//! Owns the order of writes on which crash recovery rests. Must not know the BFT engine, sockets or JSON. Invariants: a block is
-//! stored durably before it is executed; state, receipts and the marker of the executed height change in one batch; the head
-//! readers see belongs to the state they read; after a crash every decided block is executed before anything else happens.
+//! Must not know the BFT engine, sockets or JSON. Invariants: state, receipts and the marker of the executed height change in one
+//! batch; the head readers see belongs to the state they read; after a crash every decided block is executed before anything else
+//! happens.
 
 use super::{
     BlockFinalised,
@@ -10,9 +10,10 @@ use super::{
     checkpoint,
     committees::{Committees, Seated},
     error::StoreError,
-    head::Head,
+    head::{Decided, Head, Ordered},
     keeping::Keeping,
     mempool::{Limits, Mempool, PoolError, SignatureMemo},
+    order::Unexecuted,
     past::{Past, PastStates},
     recent::RecentStates,
     records::{ExecutedBlock, GenesisRecord, SkippedTx},
@@ -22,7 +23,6 @@ use super::{
     undo::UndoLog,
 };
 use crate::{
-    consensus::{Block, Certificate, beacon, check_round},
     kv::{Batch, Durability, Kv},
     ledger::{
         commitment::{StateCommitment, StateTrie},
@@ -66,6 +66,7 @@ pub struct FullChain {
     /// Height of the newest checkpoint.
     checkpointed: Mutex<Option<Height>>,
     committees: Committees,
+    ordered: Mutex<Arc<Ordered>>,
     head: watch::Sender<Arc<Head>>,
     worker: Worker,
 }
@@ -111,7 +112,9 @@ impl FullChain {
         let committees = Committees::new(&spec.params);
         let next = [committees.of(&state, height + 1)?, committees.of(&state, height + 2)?];
         let interval = Duration::from_millis(spec.params.block_interval_ms);
-        let head = watch::Sender::new(Arc::new(Head::new(newest, next, node.clock.unix_ms(), interval)));
+        let ordered = Ordered::new(Decided::from(&newest), next, node.clock.unix_ms(), interval);
+        let ordered = Mutex::new(Arc::new(ordered));
+        let head = watch::Sender::new(Arc::new(Head::new(newest)));
         let (recent, past, checkpointed) =
             (RecentStates::new(height, trie), PastStates::default(), Mutex::new(checkpointed));
         let (node, worker) = (node.clone(), node.workers.register("executor"));
@@ -128,6 +131,7 @@ impl FullChain {
             kv,
             checkpointed,
             committees,
+            ordered,
             head,
             worker,
         });
@@ -144,6 +148,15 @@ impl FullChain {
     /// The newest executed block.
     pub fn head(&self) -> Arc<Head> {
         self.head.borrow().clone()
+    }
+
+    /// The newest decided block: the head, or the one after it that is being executed.
+    pub fn ordered(&self) -> Arc<Ordered> {
+        self.ordered.lock().clone()
+    }
+
+    pub(super) fn set_ordered(&self, ordered: Ordered) {
+        *self.ordered.lock() = Arc::new(ordered);
     }
 
     /// The head and its changes.
@@ -278,24 +291,10 @@ impl FullChain {
         self.state.consistent(|view| read(view, &self.head()))
     }
 
-    /// Stores a decided block durably, executes it and moves the head. A block that is executed already changes nothing.
-    pub fn commit(&self, block: &Block, certificate: &Certificate) -> Result<Arc<Head>, StoreError> {
-        self.check_certificate(block, certificate)?;
-        self.blocks.append(block, certificate)?;
-        let (tip, height) = (self.head().height(), block.header.height);
-        if height <= tip {
-            return Ok(self.head());
-        }
-        if height != tip + 1 {
-            return Err(StoreError::OutOfOrder { found: height, tip });
-        }
-        self.worked(block)
-    }
-
-    /// Executes a block that is stored.
-    pub(super) fn worked(&self, block: &Block) -> Result<Arc<Head>, StoreError> {
-        self.worker.busy(format!("block {}", block.header.height));
-        let executed = self.execute(block);
+    /// Executes a block that was ordered, moves the head and tells whoever listens.
+    pub(super) fn execute(&self, block: Unexecuted) -> Result<Arc<Head>, StoreError> {
+        self.worker.busy(format!("block {}", block.decided.height));
+        let executed = self.run(block);
         match &executed {
             Ok(_) => self.worker.idle(),
             Err(e) => self.worker.error(e),
@@ -303,34 +302,11 @@ impl FullChain {
         executed
     }
 
-    /// The last look before a block becomes history: its certificate names it, not before its round, and two thirds signed.
-    pub(super) fn check_certificate(&self, block: &Block, certificate: &Certificate) -> Result<(), StoreError> {
-        let height = block.header.height;
-        if certificate.block != block.id() || certificate.height != height {
-            return Err(StoreError::ForeignCertificate { height, block: block.id(), names: certificate.block });
-        }
-        check_round(&block.header, certificate.round)?;
-        Ok(certificate.verify(self.spec.chain_id, &self.committee_at(height)?.committee)?)
-    }
-
-    fn recover(&self) -> Result<(), StoreError> {
-        let decided = self.blocks.decided_height()?;
-        for height in self.head().height() + 1..=decided {
-            let block = self.blocks.block(height)?.ok_or(StoreError::Missing { what: "block", height })?;
-            tracing::info!(height, "executing a block that was decided before the node stopped");
-            self.worked(&block)?;
-        }
-        Ok(())
-    }
-
-    fn execute(&self, block: &Block) -> Result<Arc<Head>, StoreError> {
-        let (started, parent, header) = (Instant::now(), self.head(), &block.header);
-        let height = header.height;
+    fn run(&self, block: Unexecuted) -> Result<Arc<Head>, StoreError> {
+        let Unexecuted { decided, header, txs, positions, mut skipped } = block;
+        let (started, parent, Decided { height, id, time_ms, beacon }) = (Instant::now(), self.head(), decided);
         let failed = |reason: String| StoreError::Execution { height, reason };
-        let beacon = self.beacon_of(block, &parent)?;
-        let (txs, positions, mut skipped) = self.decode(block);
-        let env =
-            BlockEnv { round: header.round, ..self.env(&parent, height, header.time_ms, beacon, header.proposer) };
+        let env = BlockEnv { round: header.round, ..self.env(&parent, height, time_ms, beacon, header.proposer) };
         let execution = executor::execute(&self.state, &env, &txs).map_err(|e| failed(e.to_string()))?;
         skipped.extend(execution.skipped.iter().map(|skip| SkippedTx {
             index: positions[skip.index],
@@ -341,18 +317,11 @@ impl FullChain {
         let started = Instant::now();
         let (trie, undo) = self.recent.after(&execution.delta);
         self.node.metrics.observe(Timer::StateRoot, started.elapsed());
-        let ethereum = execution.header(&env, trie.root(), &txs);
-        let executed = ExecutedBlock {
-            hash: ethereum.hash_slow(),
-            header: ethereum,
-            beacon,
-            block: block.id(),
-            time_ms: header.time_ms,
-            skipped,
-        };
+        let header = execution.header(&env, trie.root(), &txs);
+        let executed = ExecutedBlock { hash: header.hash_slow(), header, beacon, block: id, time_ms, skipped };
         let head = self.store(executed, &execution, trie, &undo)?;
         self.node.metrics.observe(Timer::BlockCommit, started.elapsed());
-        self.settle(block, &head, &execution.receipts, &execution.delta);
+        self.settle(&head, &execution.receipts, &execution.delta);
         Ok(head)
     }
 
@@ -368,10 +337,7 @@ impl FullChain {
         let height = executed.height();
         self.blocks.stage_access_list(&mut batch, height, execution.access_list.encode());
         self.undo.stage(&mut batch, height, undo);
-        // The state of the block before: the next two committees were elected long ago.
-        let next = [self.committees.of(&self.state, height + 1)?, self.committees.of(&self.state, height + 2)?];
-        let interval = Duration::from_millis(self.spec.params.block_interval_ms);
-        let head = Arc::new(Head::new(executed, next, self.node.clock.unix_ms(), interval));
+        let head = Arc::new(Head::new(executed));
         // Buffered: the block is durable already, and a state lost to a power failure is computed again from it.
         let mut given_up = None;
         let publish = || {
@@ -384,7 +350,7 @@ impl FullChain {
     }
 
     /// What follows from an executed block in memory: the pool shrinks, counters move, subscribers hear of it.
-    fn settle(&self, block: &Block, head: &Head, receipts: &[Receipt], delta: &StateDelta) {
+    fn settle(&self, head: &Head, receipts: &[Receipt], delta: &StateDelta) {
         let mut mined: Vec<B256> = receipts.iter().map(|receipt| receipt.tx).collect();
         mined.extend(head.executed.skipped.iter().map(|skip| B256::from(skip.hash)));
         let nonces: Vec<(Address, u64)> =
@@ -402,7 +368,7 @@ impl FullChain {
         self.node.bus.publish(BlockFinalised {
             height: head.height(),
             hash: head.executed.hash,
-            block: block.id(),
+            block: head.executed.block,
             time_ms: head.executed.time_ms,
             transactions: receipts.len(),
         });
@@ -412,34 +378,6 @@ impl FullChain {
         let (txs, bytes) = self.pool.size();
         self.node.metrics.set(Gauge::MempoolTxs, i64::try_from(txs).unwrap_or(i64::MAX));
         self.node.metrics.set(Gauge::MempoolBytes, i64::try_from(bytes).unwrap_or(i64::MAX));
-    }
-
-    fn beacon_of(&self, block: &Block, parent: &Head) -> Result<B256, StoreError> {
-        let header = &block.header;
-        let height = header.height;
-        let failed = |reason: String| StoreError::Execution { height, reason };
-        let member = parent.committee.committee.by_account(&header.proposer);
-        let member = member.ok_or_else(|| failed(format!("proposer {} is not in the committee", header.proposer)))?;
-        beacon::verify(&member.vrf_key, &header.vrf, header.chain_id, height, &parent.executed.beacon)
-            .map_err(|e| failed(e.to_string()))
-    }
-
-    /// Valid transactions of a block with their positions in it, and those that are not: they are skipped, as everywhere.
-    fn decode(&self, block: &Block) -> (Vec<Arc<VerifiedTx>>, Vec<u32>, Vec<SkippedTx>) {
-        let (mut txs, mut positions, mut skipped) = (Vec::new(), Vec::new(), Vec::new());
-        for (index, (raw, verified)) in (0u32..).zip(block.txs.iter().zip(self.verify_all(&block.txs))) {
-            match verified {
-                Ok(tx) => {
-                    txs.push(tx);
-                    positions.push(index);
-                }
-                Err(e) => {
-                    let hash = alloy_primitives::keccak256(raw).0;
-                    skipped.push(SkippedTx { index, hash, reason: e.to_string() });
-                }
-            }
-        }
-        (txs, positions, skipped)
     }
 
     /// Surroundings of a block after `parent`, first proposed in round 0.

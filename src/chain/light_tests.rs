@@ -241,7 +241,7 @@ async fn lies_about_headers_are_named() {
 
     host.lie("cess_signedHeader", |answer| {
         let mut signed: SignedHeader = codec::decode(&bytes_in(answer)).unwrap();
-        signed.header.executed_parent = B256::repeat_byte(6);
+        signed.header.executed.hash = B256::repeat_byte(6);
         *answer = hex(codec::encode(&signed));
     });
     let why = told(host.clone()).await;

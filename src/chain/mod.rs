@@ -18,6 +18,7 @@ pub mod dev;
 mod duties;
 mod error;
 mod estimate;
+mod execution;
 mod full;
 mod full_backend;
 #[cfg(test)]
@@ -34,6 +35,9 @@ mod mempool;
 mod node;
 #[cfg(test)]
 mod node_tests;
+mod order;
+#[cfg(test)]
+mod order_tests;
 mod past;
 mod read_cache;
 mod recent;
@@ -54,7 +58,7 @@ pub use committees::Seated;
 pub use error::StoreError;
 pub use full::{ChainSpec, FullChain};
 pub use full_backend::FullBackend;
-pub use head::Head;
+pub use head::{Head, Ordered};
 pub use keeping::Keeping;
 pub use local::LocalChain;
 pub use mempool::{Limits, Mempool, PoolError, SignatureMemo, TOPIC_TX};

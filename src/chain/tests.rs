@@ -78,9 +78,14 @@ impl Fixture {
         Ok(Self { keys, kv, chain })
     }
 
+    /// The same chain after a crash.
+    pub(super) fn reopened(&self) -> Self {
+        Self::on(Arc::new(self.kv.reopen())).unwrap()
+    }
+
     /// The next block, out of the pool.
     pub(super) fn next(&self) -> Block {
-        let height = self.chain.head().height() + 1;
+        let height = self.chain.ordered().height() + 1;
         build(&self.chain, &self.keys, height, 0, START_MS + height * 1_000).unwrap()
     }
 
@@ -269,8 +274,8 @@ fn transactions_that_cannot_run_are_skipped_and_forgotten() {
     assert_eq!(chain.balance(SINK), U256::from(1));
 }
 
-#[test]
-fn every_kind_of_bad_block_is_refused() {
+#[tokio::test]
+async fn every_kind_of_bad_block_is_refused() {
     let chain = Fixture::new();
     chain.chain.admit(&chain.native(0, 1), true).unwrap();
     let good = chain.next();
@@ -281,7 +286,7 @@ fn every_kind_of_bad_block_is_refused() {
         (|b| b.header.chain_id += 1, "block is for chain 11333, this is chain 11332"),
         (|b| b.header.height += 1, "block has height 2, expected 1"),
         (|b| b.header.parent.0[0] ^= 1, "block follows"),
-        (|b| b.header.executed_parent.0[0] ^= 1, "block certifies executed parent"),
+        (|b| b.header.executed.hash.0[0] ^= 1, "as executed block 0, this node computed"),
         (|b| b.header.committee[0] ^= 1, "block names another committee"),
         (|b| b.header.next_committee[0] ^= 1, "block names another next committee"),
         (|b| b.header.time_ms = START_MS, "is not after its parent's"),
@@ -374,7 +379,7 @@ async fn the_application_drives_the_chain() {
     let began = std::time::Instant::now();
     app.wait_to_start(1).await;
     let interval = chain.chain.spec().params.block_interval_ms;
-    assert!(chain.chain.head().since.elapsed() >= Duration::from_millis(interval));
+    assert!(chain.chain.ordered().since.elapsed() >= Duration::from_millis(interval));
     assert!(began.elapsed() < Duration::from_millis(chain.chain.spec().params.idle_block_interval_ms));
     let block = app.propose(1, 0).await.unwrap();
     assert_eq!(block.txs.len(), 1);

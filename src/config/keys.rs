@@ -180,7 +180,7 @@ const CHAIN: &[Key] = &[
         default: "0",
         env: "CESS_CHAIN_BLOCK_INTERVAL_MS",
         doc: &[
-            "Shortest time between blocks while transactions wait, at most 60000 ms.",
+            "Shortest time between blocks while transactions wait, at most 60000 ms. A nearly full block is followed at once.",
             "0 takes the number of the chain's profile, which every validator should have.",
         ],
     },

@@ -1,6 +1,8 @@
 //! Golden bytes of what validators exchange and keep.
 
-use super::{Block, Certificate, Checkpoint, Committee, EraChange, Header, SignedHeader, ValidatorInfo, double_vote};
+use super::{
+    Block, Certificate, Checkpoint, Committee, EraChange, Executed, Header, SignedHeader, ValidatorInfo, double_vote,
+};
 use crate::{
     codec::golden::check,
     crypto::{NodeKeys, PublicKey, Signature, VRF_PROOF_BYTES, VrfProof, VrfPublicKey},
@@ -17,7 +19,7 @@ pub(super) fn header() -> Header {
         round: 3,
         vrf: VrfProof([4; VRF_PROOF_BYTES]),
         body: [5; 32],
-        executed_parent: B256::repeat_byte(6),
+        executed: Executed { height: 5, hash: B256::repeat_byte(6) },
         committee: [7; 32],
         next_committee: [8; 32],
     }

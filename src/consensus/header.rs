@@ -15,6 +15,27 @@ pub const HEADER_MAX_BYTES: usize = 512;
 /// Most transactions of a block: the gas limit over the cheapest transaction, rounded up.
 pub const BLOCK_MAX_TXS: usize = 8_192;
 
+/// How far the executed block that a header names may lie below it: its parent, or the one before, since a block is ordered while
+/// its parent is executed. The first two heights have nothing older than genesis to name.
+pub const EXECUTION_LAG_MAX: u64 = 2;
+
+/// An executed block, as certified headers name it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, borsh::BorshSerialize, borsh::BorshDeserialize)]
+pub struct Executed {
+    /// Its height.
+    pub height: Height,
+    /// Hash of its executed Ethereum header.
+    #[borsh(serialize_with = "put_word", deserialize_with = "get_word")]
+    pub hash: B256,
+}
+
+impl Executed {
+    /// Whether the header of `height` may name it.
+    pub fn may_be_named_at(&self, height: Height) -> bool {
+        self.height < height && height - self.height <= EXECUTION_LAG_MAX
+    }
+}
+
 /// The header of a block. Its digest is what validators vote for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, borsh::BorshSerialize, borsh::BorshDeserialize)]
 pub struct Header {
@@ -35,9 +56,8 @@ pub struct Header {
     pub vrf: VrfProof,
     /// Digest of the transactions, see [`Block::body_hash`].
     pub body: [u8; 32],
-    /// Hash of the executed Ethereum header of the parent: blocks are ordered first and executed while the next one is voted on.
-    #[borsh(serialize_with = "put_word", deserialize_with = "get_word")]
-    pub executed_parent: B256,
+    /// The newest block its proposer had executed: see [`EXECUTION_LAG_MAX`].
+    pub executed: Executed,
     /// Digest of the committee that decides this block.
     pub committee: [u8; 32],
     /// Digest of the committee that decides the next block.
@@ -55,13 +75,13 @@ pub struct Block {
 
 impl Wire for Header {
     const NAME: &'static str = "header";
-    const VERSION: u8 = 1;
+    const VERSION: u8 = 2;
     const MAX_BYTES: usize = HEADER_MAX_BYTES;
 }
 
 impl Wire for Block {
     const NAME: &'static str = "block";
-    const VERSION: u8 = 1;
+    const VERSION: u8 = 2;
     /// The body's cap counts the transactions; each also takes a length prefix.
     const MAX_BYTES: usize = HEADER_MAX_BYTES + BLOCK_MAX_BYTES + 8 + 4 * BLOCK_MAX_TXS;
 }
@@ -106,7 +126,7 @@ mod tests {
             round: 1,
             vrf: VrfProof([3; 80]),
             body: Block::body_hash(&txs),
-            executed_parent: B256::repeat_byte(4),
+            executed: Executed { height: 5, hash: B256::repeat_byte(4) },
             committee: [5; 32],
             next_committee: [6; 32],
         };
@@ -116,8 +136,8 @@ mod tests {
     #[test]
     fn golden_header_id() {
         let block = block();
-        assert_eq!(codec::encode(&block.header).len(), 1 + 8 + 8 + 32 + 8 + 20 + 4 + 80 + 32 + 32 + 32 + 32);
-        assert_eq!(block.id().to_string(), "21a0cfe16dd12fba35eb428a2ccc06a66edfcc6c33140a11ca3f319b3dc56653");
+        assert_eq!(codec::encode(&block.header).len(), 1 + 8 + 8 + 32 + 8 + 20 + 4 + 80 + 32 + 8 + 32 + 32 + 32);
+        assert_eq!(block.id().to_string(), "99598335e33986c07493bb1587ddac4bd8cc66b1a975da8ab454cc69ea3a4ddc");
     }
 
     #[test]
@@ -128,9 +148,18 @@ mod tests {
     }
 
     #[test]
+    fn a_header_names_its_parent_or_the_block_before() {
+        let named = |height| {
+            let executed = |executed: Height| Executed { height: executed, hash: B256::ZERO };
+            (0..=height + 1).filter(|older| executed(*older).may_be_named_at(height)).collect::<Vec<_>>()
+        };
+        assert_eq!((named(1), named(2), named(7)), (vec![0], vec![0, 1], vec![5, 6]));
+    }
+
+    #[test]
     fn every_field_changes_the_id() {
         let block = block();
-        let changes: [fn(&mut Header); 11] = [
+        let changes: [fn(&mut Header); 12] = [
             |h| h.chain_id += 1,
             |h| h.height += 1,
             |h| h.parent.0[0] ^= 1,
@@ -139,7 +168,8 @@ mod tests {
             |h| h.round += 1,
             |h| h.vrf.0[0] ^= 1,
             |h| h.body[0] ^= 1,
-            |h| h.executed_parent.0[0] ^= 1,
+            |h| h.executed.hash.0[0] ^= 1,
+            |h| h.executed.height ^= 1,
             |h| h.committee[0] ^= 1,
             |h| h.next_committee[0] ^= 1,
         ];

@@ -5,7 +5,7 @@
 //! believed that more than two thirds of the era's power did not sign.
 
 use super::{
-    Calendar, Certificate, Committee, ConsensusError, Header, check_round,
+    Calendar, Certificate, Committee, ConsensusError, Executed, Header, check_round,
     wire::{get_word, put_word},
 };
 use crate::{
@@ -24,7 +24,7 @@ pub struct SignedHeader {
 
 impl Wire for SignedHeader {
     const NAME: &'static str = "signed header";
-    const VERSION: u8 = 1;
+    const VERSION: u8 = 2;
     const MAX_BYTES: usize = Header::MAX_BYTES + Certificate::MAX_BYTES;
 }
 
@@ -39,7 +39,7 @@ pub struct EraChange {
 
 impl Wire for EraChange {
     const NAME: &'static str = "era change";
-    const VERSION: u8 = 1;
+    const VERSION: u8 = 2;
     const MAX_BYTES: usize = SignedHeader::MAX_BYTES + Committee::MAX_BYTES;
 }
 
@@ -59,7 +59,7 @@ pub struct Checkpoint {
 
 impl Wire for Checkpoint {
     const NAME: &'static str = "light checkpoint";
-    const VERSION: u8 = 1;
+    const VERSION: u8 = 2;
     const MAX_BYTES: usize = 64 + Header::MAX_BYTES + Committee::MAX_BYTES;
 }
 
@@ -102,8 +102,11 @@ pub enum HeaderFault {
     /// Two certified headers that exclude each other: more than a third of a committee signed both.
     #[error("two certified headers contradict each other at height {height}: {trusted} is trusted, {found} was given")]
     Fork { height: Height, trusted: BlockId, found: BlockId },
-    /// Not the executed header that the next block certifies.
-    #[error("executed header of height {height} has hash {found}, the header of height {} certifies {expected}", height + 1)]
+    /// Names an executed block that is not just below it.
+    #[error("header of height {height} names executed block {named}, not its parent or the block before that")]
+    Lag { height: Height, named: Height },
+    /// Not the executed header that is certified.
+    #[error("executed header of height {height} has hash {found}, {expected} is certified")]
     Executed { height: Height, found: B256, expected: B256 },
 }
 
@@ -157,6 +160,9 @@ impl TrustedEra {
         if header.next_committee != self.hash && !rules.calendar.is_last(height) {
             return Err(HeaderFault::EarlyChange { height, era, found: header.next_committee.into() });
         }
+        if !header.executed.may_be_named_at(height) {
+            return Err(HeaderFault::Lag { height, named: header.executed.height });
+        }
         let block = header.id();
         if certificate.block != block || certificate.height != height {
             let (named, at) = (certificate.block, certificate.height);
@@ -205,13 +211,10 @@ pub fn check_order(newest: &Header, next: &Header) -> Result<(), HeaderFault> {
     if found == trusted { Ok(()) } else { Err(HeaderFault::Fork { height: at, trusted, found }) }
 }
 
-/// Whether `executed` is the hash of the executed header below the verified header `next`.
-pub fn check_executed(executed: B256, next: &Header) -> Result<(), HeaderFault> {
-    if executed == next.executed_parent {
-        return Ok(());
-    }
-    let height = next.height.saturating_sub(1);
-    Err(HeaderFault::Executed { height, found: executed, expected: next.executed_parent })
+/// Whether an executed header with hash `found` is the one that is certified.
+pub fn check_executed(found: B256, certified: &Executed) -> Result<(), HeaderFault> {
+    let Executed { height, hash: expected } = *certified;
+    if found == expected { Ok(()) } else { Err(HeaderFault::Executed { height, found, expected }) }
 }
 
 #[cfg(test)]

@@ -34,7 +34,7 @@ pub use error::ConsensusError;
 #[cfg(test)]
 pub(crate) use evidence::tests::double_vote;
 pub use evidence::{Conflict, EVIDENCE_MAX_BYTES, Evidence, EvidenceError, Offence, SignedProposal, SignedVote};
-pub use header::{BLOCK_MAX_TXS, Block, HEADER_MAX_BYTES, Header};
+pub use header::{BLOCK_MAX_TXS, Block, EXECUTION_LAG_MAX, Executed, HEADER_MAX_BYTES, Header};
 #[cfg(test)]
 pub(crate) use light::tests::sign as sign_header;
 pub use light::{Checkpoint, EraChange, HeaderFault, LightRules, SignedHeader, TrustedEra};

@@ -95,6 +95,7 @@ metrics! {
         Finality, "finality_seconds", "From the acceptance of a transaction to its final block";
         Signatures, "signatures_seconds", "Checking the signatures of transactions that arrive together";
         BlockExecute, "block_execute_seconds", "Execution of a block";
+        ExecutionWait, "execution_wait_seconds", "Waiting for the execution of a block before the ordering can go on";
         StateRoot, "state_root_seconds", "Changing the commitment to the state after a block";
         BlockCommit, "block_commit_seconds", "Writing a block and its state";
         Put, "put_seconds", "Storing a file, from its first byte to its final transaction";

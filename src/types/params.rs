@@ -66,7 +66,7 @@ pub enum Profile {
 pub struct Params {
     /// Which profile these are.
     pub profile: Profile,
-    /// Shortest time between blocks while transactions wait.
+    /// Shortest time between blocks while transactions wait; after a block that is nearly full there is none.
     pub block_interval_ms: u64,
     /// Time between blocks while nothing waits.
     pub idle_block_interval_ms: u64,

@@ -118,7 +118,7 @@ impl Rules {
             height,
             parent: parent.block,
             parent_time_ms: parent.time_ms,
-            executed_parent: parent.hash,
+            executed: &|height| chain.blocks().executed(height).ok().flatten().map(|executed| executed.hash),
             committee: &committee,
             next_committee: &next_committee,
             seed: parent.beacon,

@@ -140,7 +140,7 @@ fn validators(api: &Api) -> Vec<ValidatorObject> {
         network_key: member.network_key.to_string(),
         power: member.power,
     };
-    api.chain.head().committee.committee.members.iter().map(object).collect()
+    api.chain.ordered().committee.committee.members.iter().map(object).collect()
 }
 
 /// Registers a method that asks the chain client.

@@ -35,7 +35,7 @@ pub trait Application: Send + Sync + 'static {
     /// Builds a block for `height`, to be proposed by this node in `round`.
     async fn propose(&self, height: Height, round: u32) -> anyhow::Result<Block>;
 
-    /// Checks a block: parent, executed parent, body, beacon proof, that `header.round` is its proposer's turn, time after its
+    /// Checks a block: parent, the executed block it names, body, beacon proof, that `header.round` is its proposer's turn, time after its
     /// parent's, sizes, and that transactions decode. Must be a function of the chain and the block alone: nodes that disagree
     /// here cannot decide. In which rounds the block may be proposed is `HeadedProposal::check`'s business.
     async fn validate(&self, block: &Block) -> Result<(), String>;
@@ -43,7 +43,8 @@ pub trait Application: Send + Sync + 'static {
     /// Checks that a block nobody has voted for yet is not too far ahead of this node's clock.
     fn check_clock(&self, header: &Header) -> Result<(), String>;
 
-    /// Stores and executes a decided block. Both are durable when it returns. An error stops the node.
+    /// Stores a decided block durably and has it executed, which may go on after this returns: the next height can begin then. An
+    /// error stops the node.
     async fn commit(&self, block: Block, certificate: Certificate) -> anyhow::Result<Tip>;
 
     /// About how many blocks others may have decided since the newest one here.

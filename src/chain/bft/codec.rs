@@ -103,7 +103,7 @@ pub struct Progress {
 
 impl Wire for Message {
     const NAME: &'static str = "consensus message";
-    const VERSION: u8 = 2;
+    const VERSION: u8 = 3;
     const MAX_BYTES: usize = PART_MAX_BYTES + 1024;
 }
 
@@ -281,7 +281,7 @@ struct WalValue {
 
 impl Wire for WalValue {
     const NAME: &'static str = "proposed value";
-    const VERSION: u8 = 2;
+    const VERSION: u8 = 3;
     const MAX_BYTES: usize = HEADER_MAX_BYTES + 64;
 }
 
@@ -529,7 +529,7 @@ mod tests {
         ];
         for (number, message) in (0u8..).zip(messages) {
             let bytes = message.encode();
-            assert_eq!(bytes[..2], [2, number]);
+            assert_eq!(bytes[..2], [Message::VERSION, number]);
             assert_eq!(codec::decode(&bytes), Ok(message));
         }
     }

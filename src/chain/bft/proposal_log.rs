@@ -40,7 +40,7 @@ pub(super) struct Stored {
 
 impl Wire for Stored {
     const NAME: &'static str = "stored proposal";
-    const VERSION: u8 = 1;
+    const VERSION: u8 = 2;
     const MAX_BYTES: usize = Block::MAX_BYTES + 64;
 }
 
@@ -153,7 +153,7 @@ impl Stored {
     /// A proposal of chain 1 by nobody, for the tests here and of the proposals in flight.
     pub fn sample(height: Height, round: u32, txs: Vec<Vec<u8>>) -> Self {
         use crate::{
-            consensus::Header,
+            consensus::{Executed, Header},
             crypto::VrfProof,
             types::{Address, B256, BlockId},
         };
@@ -166,7 +166,7 @@ impl Stored {
             round,
             vrf: VrfProof([0; 80]),
             body: Block::body_hash(&txs),
-            executed_parent: B256::ZERO,
+            executed: Executed { height: height.saturating_sub(1), hash: B256::ZERO },
             committee: [0; 32],
             next_committee: [0; 32],
         };

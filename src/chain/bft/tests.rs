@@ -4,7 +4,7 @@ mod attacks;
 
 use super::*;
 use crate::{
-    consensus::{Block, Certificate, Committee, Header, beacon, check_round, rotation},
+    consensus::{Block, Certificate, Committee, Executed, Header, beacon, check_round, rotation},
     crypto::NodeKeys,
     network::{LinkRule, MemoryHub, PeerId, peer_id_of},
     runtime::{CpuPool, Node},
@@ -93,7 +93,7 @@ impl ToyChain {
             round,
             vrf: beacon::prove(&keys.vrf, CHAIN, height, &seed),
             body: Block::body_hash(&txs),
-            executed_parent: B256::ZERO,
+            executed: Executed { height: height.saturating_sub(1), hash: B256::ZERO },
             committee: self.committee.hash(),
             next_committee: self.committee.hash(),
         };

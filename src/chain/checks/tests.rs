@@ -27,7 +27,7 @@ impl Hall {
             height: HEIGHT,
             parent: BlockId([1; 32]),
             parent_time_ms: 1_000,
-            executed_parent: B256::repeat_byte(2),
+            executed: &|height| (height < HEIGHT).then_some(B256::repeat_byte(2)),
             committee: &self.seated,
             next_committee: &self.seated,
             seed: SEED,
@@ -52,7 +52,7 @@ impl Hall {
             round,
             vrf: beacon::prove(&keys.vrf, CHAIN, HEIGHT, &SEED),
             body: Block::body_hash(&txs),
-            executed_parent: expected.executed_parent,
+            executed: Executed { height: HEIGHT - 1, hash: B256::repeat_byte(2) },
             committee: self.seated.hash,
             next_committee: self.seated.hash,
         };
@@ -78,6 +78,21 @@ fn nothing_the_proposer_chooses_enters_the_beacon() {
     assert_eq!(hall.judge(&ground), Err(BlockFault::Beacon(keys.address())));
     ground.header.vrf = beacon::prove(&keys.vrf, CHAIN, HEIGHT, &B256::ZERO);
     assert_eq!(hall.judge(&ground), Err(BlockFault::Beacon(keys.address())));
+}
+
+#[test]
+fn a_block_may_certify_its_parent_or_the_block_before() {
+    let hall = Hall::new();
+    let judge = |height, byte| {
+        let mut block = hall.block(0, 2_000, Vec::new());
+        block.header.executed = Executed { height, hash: B256::repeat_byte(byte) };
+        hall.judge(&block).map(|_| ())
+    };
+    assert_eq!((judge(HEIGHT - 1, 2), judge(HEIGHT - 2, 2)), (Ok(()), Ok(())));
+    assert!(matches!(judge(HEIGHT - 2, 3), Err(BlockFault::Executed { .. })));
+    for named in [0, HEIGHT - 3, HEIGHT, HEIGHT + 1, Height::MAX] {
+        assert_eq!(judge(named, 2), Err(BlockFault::Lag { height: HEIGHT, named }));
+    }
 }
 
 #[test]

@@ -2,7 +2,8 @@
 //!
 //! Owns order, bounds, replacement and eviction. Must not know state, signatures, gossip or clocks. Invariants: at most one
 //! transaction per sender and nonce; no lane holds a nonce below the sender's next; totals never exceed [`Limits`]; only the
-//! last transaction of a lane is ever evicted, so that no lane gets a hole by eviction.
+//! last transaction of a lane is ever evicted, so that no lane gets a hole by eviction; no batch holds a nonce that a block
+//! which is not executed yet has taken.
 
 use super::PoolError;
 use crate::{
@@ -69,11 +70,24 @@ struct Marks {
     tail: Option<u128>,
 }
 
+/// Nonces of a sender that a decided block has taken.
+#[derive(Clone, Copy)]
+struct Taken {
+    /// The block's height.
+    height: Height,
+    /// The nonce after them.
+    next: u64,
+}
+
 impl Lane {
-    fn marks(&self) -> Marks {
-        let head = self.txs.first_key_value().filter(|(nonce, _)| **nonce == self.next);
-        let fee = |(_, pooled): (&u64, &Pooled)| pooled.tx.max_fee();
-        Marks { head: head.map(fee), tail: self.txs.last_key_value().map(fee) }
+    /// The nonce whose turn it is, when those below `taken` are in a block.
+    fn turn(&self, taken: u64) -> u64 {
+        self.next.max(taken)
+    }
+
+    fn marks(&self, taken: u64) -> Marks {
+        let head = self.txs.get(&self.turn(taken)).map(|pooled| pooled.tx.max_fee());
+        Marks { head, tail: self.txs.last_key_value().map(|(_, pooled)| pooled.tx.max_fee()) }
     }
 }
 
@@ -86,6 +100,8 @@ pub struct Lanes {
     heads: BTreeSet<(u128, Address)>,
     /// Fee cap of each lane's last transaction, cheapest first: what eviction takes.
     tails: BTreeSet<(u128, Address)>,
+    /// What decided blocks that are not executed yet have taken.
+    taken: AddressMap<Taken>,
     bytes: usize,
     arrivals: u64,
 }
@@ -99,6 +115,7 @@ impl Lanes {
             by_hash: B256Map::default(),
             heads: BTreeSet::new(),
             tails: BTreeSet::new(),
+            taken: AddressMap::default(),
             bytes: 0,
             arrivals: 0,
         }
@@ -122,8 +139,8 @@ impl Lanes {
 
     /// The nonce after `sender`'s unbroken run of waiting transactions, which starts at `next`.
     pub fn next_nonce(&self, sender: &Address, next: u64) -> u64 {
-        let Some(lane) = self.lanes.get(sender) else { return next };
-        let mut nonce = next;
+        let Some(lane) = self.lanes.get(sender) else { return next.max(self.taken(sender)) };
+        let mut nonce = next.max(self.taken(sender));
         while lane.txs.contains_key(&nonce) {
             nonce += 1;
         }
@@ -142,8 +159,9 @@ impl Lanes {
         if self.by_hash.contains_key(&hash) {
             return Err(PoolError::Known(hash));
         }
-        if nonce < next {
-            return Err(PoolError::Replayed { nonce, next });
+        let unused = next.max(self.taken(&sender));
+        if nonce < unused {
+            return Err(PoolError::Replayed { nonce, next: unused });
         }
         if nonce - next >= self.limits.nonce_ahead {
             return Err(PoolError::NonceAhead { nonce, next, max: self.limits.nonce_ahead });
@@ -162,6 +180,45 @@ impl Lanes {
         let pooled = Pooled { tx, seq: self.arrivals, since, handed_in };
         self.link(pooled, next);
         Ok(replaced.map(|old| old.tx.hash))
+    }
+
+    /// A decided block of `height` holds `sender`'s transaction with this nonce, which waits for its execution then, not for another
+    /// block. One whose turn it is not, as far as is known here, takes nothing: it will be skipped.
+    pub fn take_turn(&mut self, height: Height, sender: Address, nonce: u64) {
+        let turn = self.lanes.get(&sender).map(|lane| lane.turn(self.taken(&sender)));
+        let turn = turn.or(self.taken.get(&sender).map(|taken| taken.next));
+        if turn.is_some_and(|turn| turn != nonce) {
+            return;
+        }
+        let before = self.marks(&sender);
+        self.taken.insert(sender, Taken { height, next: nonce.saturating_add(1) });
+        self.remark(&sender, before);
+    }
+
+    /// The blocks up to `height` are executed: what they took is gone, or free again.
+    pub fn give_back(&mut self, height: Height) {
+        let over = self.taken.iter().filter(|(_, taken)| taken.height <= height);
+        for sender in over.map(|(sender, _)| *sender).collect::<Vec<_>>() {
+            let before = self.marks(&sender);
+            self.taken.remove(&sender);
+            self.remark(&sender, before);
+        }
+    }
+
+    /// The nonce below which decided blocks have taken `sender`'s.
+    fn taken(&self, sender: &Address) -> u64 {
+        self.taken.get(sender).map_or(0, |taken| taken.next)
+    }
+
+    fn marks(&self, sender: &Address) -> Marks {
+        self.lanes.get(sender).map_or_else(Marks::default, |lane| lane.marks(self.taken(sender)))
+    }
+
+    /// Moves a lane in the sets by which it is found, where it stood by the marks `before`.
+    fn remark(&mut self, sender: &Address, before: Marks) {
+        let after = self.marks(sender);
+        mark(&mut self.heads, sender, before.head, after.head);
+        mark(&mut self.tails, sender, before.tail, after.tail);
     }
 
     /// Removes transactions of a committed block and moves every touched lane to its sender's new nonce. Returns what was mined.
@@ -195,7 +252,7 @@ impl Lanes {
 
     /// Whether a block at `base_fee` could hold a transaction of `sender`.
     pub fn is_ready(&self, sender: &Address, base_fee: u64) -> bool {
-        self.lanes.get(sender).is_some_and(|lane| ready_head(lane, base_fee).is_some())
+        self.marks(sender).head.is_some_and(|fee| fee >= u128::from(base_fee))
     }
 
     /// Whether a block at `base_fee` could hold any transaction.
@@ -207,7 +264,7 @@ impl Lanes {
     pub fn batch(&self, base_fee: u64, max_txs: usize, max_bytes: usize, max_gas: u64) -> Vec<Arc<VerifiedTx>> {
         let ready = self.heads.range((u128::from(base_fee), Address::ZERO)..).filter_map(|(_, sender)| {
             let lane = self.lanes.get(sender)?;
-            rank(lane, lane.next, base_fee)
+            rank(lane, lane.turn(self.taken(sender)), base_fee)
         });
         let mut heads: BinaryHeap<_> = ready.collect();
         let (mut batch, mut bytes, mut gas) = (Vec::new(), 0, 0u64);
@@ -331,15 +388,13 @@ impl Lanes {
 
     /// Changes a lane and everything by which it is found. Its bytes and hashes are the caller's.
     fn change<T>(&mut self, sender: &Address, change: impl FnOnce(&mut Lane) -> T) -> Option<T> {
+        let before = self.marks(sender);
         let lane = self.lanes.get_mut(sender)?;
-        let before = lane.marks();
         let changed = change(lane);
-        let after = lane.marks();
         if lane.txs.is_empty() {
             self.lanes.remove(sender);
         }
-        mark(&mut self.heads, sender, before.head, after.head);
-        mark(&mut self.tails, sender, before.tail, after.tail);
+        self.remark(sender, before);
         Some(changed)
     }
 
@@ -379,9 +434,9 @@ impl Lanes {
         let bytes: usize = self.lanes.values().flat_map(|l| l.txs.values()).map(|p| p.tx.raw.len()).sum();
         assert_eq!((count, bytes), (self.by_hash.len(), self.bytes));
         assert!(count <= self.limits.txs && bytes <= self.limits.bytes);
-        let tails: BTreeSet<_> = self.lanes.iter().map(|(s, l)| (l.marks().tail.unwrap(), *s)).collect();
+        let tails: BTreeSet<_> = self.lanes.keys().map(|s| (self.marks(s).tail.unwrap(), *s)).collect();
         assert_eq!(tails, self.tails);
-        let heads: BTreeSet<_> = self.lanes.iter().filter_map(|(s, l)| Some((l.marks().head?, *s))).collect();
+        let heads: BTreeSet<_> = self.lanes.keys().filter_map(|s| Some((self.marks(s).head?, *s))).collect();
         assert_eq!(heads, self.heads);
         for (sender, lane) in &self.lanes {
             assert!(lane.txs.len() <= self.limits.sender_txs && lane.bytes <= self.limits.sender_bytes);
@@ -400,10 +455,6 @@ fn mark(set: &mut BTreeSet<(u128, Address)>, sender: &Address, before: Option<u1
         set.remove(&(fee, *sender));
     }
     set.extend(after.map(|fee| (fee, *sender)));
-}
-
-fn ready_head(lane: &Lane, base_fee: u64) -> Option<&Pooled> {
-    lane.txs.get(&lane.next).filter(|pooled| pooled.tx.max_fee() >= u128::from(base_fee))
 }
 
 type Rank = (u128, Reverse<u64>, Address, u64);

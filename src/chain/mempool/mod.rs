@@ -211,6 +211,7 @@ impl Mempool {
         *self.base_fee.lock() = base_fee;
         let mut lanes = self.lanes.lock();
         let found = lanes.prune(mined, nonces);
+        lanes.give_back(height);
         if height.is_multiple_of(EXPIRY_INTERVAL_BLOCKS) {
             lanes.expire(height.saturating_sub(MAX_AGE_BLOCKS));
         }
@@ -219,9 +220,22 @@ impl Mempool {
         found.iter().filter_map(|pooled| pooled.handed_in).collect()
     }
 
+    /// A decided block of `height` holds `txs`: they stay until it is executed, but no other block may take them.
+    pub fn order(&self, height: Height, txs: &[Arc<VerifiedTx>]) {
+        let base_fee = *self.base_fee.lock();
+        let mut lanes = self.lanes.lock();
+        txs.iter().for_each(|tx| lanes.take_turn(height, tx.sender, tx.nonce));
+        self.ready.send_replace(lanes.any_ready(base_fee));
+    }
+
     /// Transactions for the next block: best tip first, each sender's in nonce order, within the bounds.
     pub fn pending(&self, base_fee: u64, max_txs: usize, max_bytes: usize, max_gas: u64) -> Vec<Arc<VerifiedTx>> {
         self.lanes.lock().batch(base_fee, max_txs, max_bytes, max_gas)
+    }
+
+    /// Whether the next block could hold a transaction.
+    pub fn is_ready(&self) -> bool {
+        *self.ready.borrow()
     }
 
     /// Resolves when the next block could hold a transaction.

@@ -58,6 +58,8 @@ fn small() -> Limits {
 enum Step {
     Insert { who: u8, ahead: u64, fee: u64, tip: u64, size: usize },
     Mine { who: u8, count: u64 },
+    Order { who: u8, count: u64 },
+    GiveBack,
     Expire,
 }
 
@@ -66,6 +68,8 @@ fn step() -> impl Strategy<Value = Step> {
         12 => (0u8..4, 0u64..9, 10u64..40, 0u64..10, 0usize..2_000)
             .prop_map(|(who, ahead, fee, tip, size)| Step::Insert { who, ahead, fee, tip, size }),
         2 => (0u8..4, 0u64..4).prop_map(|(who, count)| Step::Mine { who, count }),
+        2 => (0u8..4, 1u64..4).prop_map(|(who, count)| Step::Order { who, count }),
+        1 => Just(Step::GiveBack),
         1 => Just(Step::Expire),
     ]
 }
@@ -75,7 +79,7 @@ proptest! {
 
     #[test]
     fn bounds_hold_and_batches_are_in_order(steps in prop::collection::vec(step(), 1..40), base_fee in 0u64..30) {
-        let (mut lanes, mut next) = (Lanes::new(small()), BTreeMap::<u8, u64>::new());
+        let (mut lanes, mut next, mut taken) = (Lanes::new(small()), BTreeMap::<u8, u64>::new(), BTreeMap::<u8, u64>::new());
         for (height, step) in (1u64..).zip(steps) {
             match step {
                 Step::Insert { who, ahead, fee, tip, size } => {
@@ -88,12 +92,25 @@ proptest! {
                     *first += count;
                     lanes.prune(&[], &[(sender(who), *first)]);
                 }
+                Step::Order { who, count } => {
+                    let turn = taken.entry(who).or_default();
+                    *turn = (*turn).max(next.get(&who).copied().unwrap_or_default());
+                    for _ in 0..count {
+                        lanes.take_turn(height, sender(who), *turn);
+                        *turn += 1;
+                    }
+                }
+                Step::GiveBack => {
+                    lanes.give_back(height);
+                    taken.clear();
+                }
                 Step::Expire => lanes.expire(height.saturating_sub(10)),
             }
             lanes.check();
             let batch = lanes.batch(base_fee, 100, usize::MAX, u64::MAX);
             prop_assert_eq!(lanes.any_ready(base_fee), !batch.is_empty());
-            let mut expected: BTreeMap<Address, u64> = (0..4).map(|i| (sender(i), next.get(&i).copied().unwrap_or(0))).collect();
+            let turn = |who: u8| next.get(&who).max(taken.get(&who)).copied().unwrap_or_default();
+            let mut expected: BTreeMap<Address, u64> = (0..4).map(|who| (sender(who), turn(who))).collect();
             for tx in &batch {
                 prop_assert!(tx.max_fee() >= u128::from(base_fee));
                 let nonce = expected.get_mut(&tx.sender).unwrap();
@@ -190,6 +207,33 @@ fn admission_names_what_is_wrong() {
     assert!(matches!(admit(forged), Err(PoolError::Invalid(_))));
     assert_eq!(admit(raw_of(0, 5, 100, 1, 0, CHAIN)), Ok(5));
     assert_eq!(pool.size().0, 1);
+}
+
+#[test]
+fn what_a_decided_block_holds_is_in_no_other() {
+    let (pool, state) = (Mempool::new(CHAIN, Limits::default()), rich(0));
+    let admit = |raw: Vec<u8>| pool.admit(&raw, &state, 1, false);
+    let first = admit(raw_of(0, 0, 100, 1, 0, CHAIN)).unwrap();
+    let second = admit(raw_of(0, 1, 100, 1, 0, CHAIN)).unwrap();
+    let pending = || pool.pending(0, 9, usize::MAX, u64::MAX).iter().map(|tx| tx.hash).collect::<Vec<_>>();
+    let unheard = tx(1, 0, 100, 1, 0);
+    pool.order(5, &[first.clone(), unheard.clone()]);
+    assert_eq!(pending(), [second.hash]);
+    assert_eq!(pool.next_nonce(&sender(0), 0), 2);
+    assert_eq!(
+        admit(unheard.raw.to_vec()),
+        Err(PoolError::Replayed { nonce: 0, next: 1 }),
+        "heard of after it was decided"
+    );
+    assert_eq!(admit(raw_of(0, 0, 200, 50, 0, CHAIN)), Err(PoolError::Replayed { nonce: 0, next: 1 }), "nor replaced");
+    pool.order(5, &[tx(0, 7, 100, 1, 0)]);
+    assert_eq!(pending(), [second.hash], "a nonce out of turn takes nothing");
+    pool.order(6, &[second.clone()]);
+    assert!(pending().is_empty());
+    pool.prune(5, &[first.hash], &[(sender(0), 1)], 0);
+    assert!(pending().is_empty(), "block 6 is not executed");
+    pool.prune(6, &[], &[], 0);
+    assert_eq!(pending(), [second.hash], "it was left out of block 6");
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@
 //! certified state; events are those of all receipts of a block; heights never go back.
 
 use super::{
-    LightClient, LightError,
+    Certified, LightClient, LightError,
     head::LightHead,
     wire::{CallQuestion, ContentsPart, EXECUTED_HEADERS_MAX, PART_MAX_BYTES, decode, parse},
 };
@@ -119,7 +119,7 @@ impl LightChain {
         Ok(self.look().await?.0)
     }
 
-    /// Certifies the block below the newest one a node claims to have: the newest header is what certifies it.
+    /// Certifies the newest block that the header of the newest one a node claims to have vouches for.
     async fn follow(
         &self,
         method: &'static str,
@@ -135,26 +135,37 @@ impl LightChain {
             }
         };
         let (status, by) = self.client.prover().ask_from(method, params, patience, check).await?;
-        let height = status.height.saturating_sub(1);
         let mut head = self.head();
-        if height > head.height() {
+        // The newest header names a block below itself.
+        if status.height > head.height() + 1 {
             let trusted = self.client.newest();
             if status.height < trusted {
                 let error = HeaderFault::Stale { height: status.height, newest: trusted }.into();
                 self.client.prover().blame(by, &error);
                 return Err(error);
             }
-            let certified = self.client.certified(height).await;
-            let certified = certified.inspect_err(|error| {
+            let found = self.vouched_by(status.height, head.height()).await;
+            let found = found.inspect_err(|error| {
                 // It claimed a block that nobody proves.
                 if matches!(error, LightError::Missing { .. }) {
                     self.client.prover().blame(by, error);
                 }
             })?;
-            head = self.advance(LightHead::new(certified))?;
+            if let Some(certified) = found {
+                head = self.advance(LightHead::new(certified))?;
+            }
         }
         self.newest.lock().looked = Some(Instant::now());
         Ok((head, status))
+    }
+
+    /// The block that the certified header of `height` vouches for, if it is above `known`.
+    async fn vouched_by(&self, height: Height, known: Height) -> Result<Option<Certified>, LightError> {
+        let vouched = self.client.signed(height).await?.header.executed.height;
+        match vouched > known {
+            true => self.client.certified(vouched).await.map(Some),
+            false => Ok(None),
+        }
     }
 
     /// Moves the head, never back.
@@ -341,7 +352,7 @@ impl ChainClient for LightChain {
         loop {
             let poll = end.saturating_duration_since(Instant::now()).min(POLL_MAX);
             let millis = u64::try_from(poll.as_millis()).expect("a poll is bounded");
-            // The block after it certifies what was executed at it.
+            // The block after it, or the next, certifies what was executed at it.
             let wait = json!([height.saturating_add(1), millis]);
             let (head, claim) = self.follow("cess_waitAbove", wait, poll).await?;
             if head.height() > height || Instant::now() >= end {

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::client::RpcTransport;
 use crate::consensus::{
-    Checkpoint, Committee, EraChange, Header, LightRules, SignedHeader, TrustedEra,
+    Checkpoint, Committee, EraChange, Executed, Header, LightRules, SignedHeader, TrustedEra,
     light::{check_executed, check_order},
 };
 use crate::ledger::genesis::{Genesis, GenesisError};
@@ -42,7 +42,7 @@ pub struct Certified {
     pub signed: SignedHeader,
     /// The committee that decided it.
     pub committee: Committee,
-    /// What came of executing it, as the certified header of the next height names it.
+    /// What came of executing it, as a certified header above it says.
     pub executed: ExecutedHeader,
     /// Hash of `executed`.
     pub hash: B256,
@@ -188,20 +188,42 @@ impl LightClient {
         Ok(signed)
     }
 
-    /// The executed header of a height, certified by the next height's header.
+    /// The executed header of a height, certified by the header of one of the next two heights.
     pub async fn executed(&self, height: Height) -> Result<ExecutedHeader, LightError> {
         if let Some(executed) = self.known.lock().executed.get(&height) {
             return Ok(executed.clone());
         }
-        let next = self.signed(height + 1).await?.header;
+        let certified = self.certified_execution(height).await?;
         if height == 0 {
-            check_executed(self.genesis_hash, &next)?;
+            check_executed(self.genesis_hash, &certified)?;
             return Ok(self.genesis.clone());
+        }
+        self.ask_executed(certified).await
+    }
+
+    /// What the execution of a height led to. The next header names it, or the one after that, or that one names the
+    /// block above, whose executed header has it as its parent.
+    async fn certified_execution(&self, height: Height) -> Result<Executed, LightError> {
+        let next = self.signed(height + 1).await?.header.executed;
+        if next.height == height {
+            return Ok(next);
+        }
+        let above = self.signed(height + 2).await?.header.executed;
+        if above.height == height {
+            return Ok(above);
+        }
+        Ok(Executed { height, hash: self.ask_executed(above).await?.parent_hash })
+    }
+
+    async fn ask_executed(&self, certified: Executed) -> Result<ExecutedHeader, LightError> {
+        let height = certified.height;
+        if let Some(executed) = self.known.lock().executed.get(&height) {
+            return Ok(executed.clone());
         }
         let check = move |value| {
             let rlp: Option<Bytes> = parse("cess_executedHeader", value)?;
             let header = executed(&rlp.ok_or(LightError::Missing { what: "executed header", height })?)?;
-            check_executed(header.hash_slow(), &next)?;
+            check_executed(header.hash_slow(), &certified)?;
             Ok(header)
         };
         let header = self.prover.ask("cess_executedHeader", json!([height]), check).await?;
@@ -216,11 +238,11 @@ impl LightClient {
         if let Some(kept) = self.kept(from, to) {
             return Ok(kept);
         }
-        let next = self.signed(to + 1).await?.header;
+        let last = self.certified_execution(to).await?;
         let check = move |value| {
             let list: Vec<Bytes> = parse("cess_executedHeaders", value)?;
             let headers: Vec<ExecutedHeader> = list.iter().map(|rlp| executed(rlp)).collect::<Result<_, _>>()?;
-            check_ancestors(&headers, from, to, &next)?;
+            check_ancestors(&headers, from, &last)?;
             Ok(headers)
         };
         let headers = self.prover.ask("cess_executedHeaders", json!([from, count]), check).await?;
@@ -271,7 +293,7 @@ impl LightClient {
         }
         if !continued {
             let (first, by) = self.ask_signed(1, self.nearest(0)).await?;
-            let (found, expected) = (first.header.executed_parent, self.genesis_hash);
+            let (found, expected) = (first.header.executed.hash, self.genesis_hash);
             if found != expected {
                 return Err(self.misled(by, LightError::ForeignGenesis { found, expected }));
             }
@@ -376,14 +398,14 @@ fn remember<T>(headers: &mut BTreeMap<Height, T>, height: Height, header: T) {
     }
 }
 
-fn check_ancestors(headers: &[ExecutedHeader], from: Height, to: Height, next: &Header) -> Result<(), LightError> {
-    let missing = || LightError::Missing { what: "executed header", height: to };
-    let mut expected = next.executed_parent;
-    let mut height = to;
+fn check_ancestors(headers: &[ExecutedHeader], from: Height, last: &Executed) -> Result<(), LightError> {
+    let missing = || LightError::Missing { what: "executed header", height: last.height };
+    let mut expected = last.hash;
+    let mut height = last.height;
     for (index, header) in headers.iter().rev().enumerate() {
         let found = header.hash_slow();
         if index == 0 {
-            check_executed(found, next)?;
+            check_executed(found, last)?;
         } else if found != expected {
             return Err(LightError::Unlinked { height, found, expected });
         }
@@ -392,7 +414,7 @@ fn check_ancestors(headers: &[ExecutedHeader], from: Height, to: Height, next: &
     }
     // The chain of hashes fixes the heights: only the number of headers can be wrong.
     match u64::try_from(headers.len()) {
-        Ok(count) if count == to + 1 - from => Ok(()),
+        Ok(count) if count == last.height + 1 - from => Ok(()),
         _ => Err(missing()),
     }
 }

@@ -45,7 +45,7 @@ fn header(height: Height) -> Header {
         round: 1,
         vrf: VrfProof([2; VRF_PROOF_BYTES]),
         body: [3; 32],
-        executed_parent: B256::repeat_byte(4),
+        executed: Executed { height: height - 1, hash: B256::repeat_byte(4) },
         committee: committee_of(era(height)).hash(),
         next_committee: committee_of(era(height + 1)).hash(),
     }
@@ -63,7 +63,12 @@ pub(crate) fn sign(header: Header, keys: &[NodeKeys], round: u32) -> SignedHeade
 }
 
 fn signed(height: Height) -> SignedHeader {
-    sign(header(height), &keys_of(rules().calendar.era(height))[..3], 1)
+    resigned(header(height))
+}
+
+fn resigned(header: Header) -> SignedHeader {
+    let era = rules().calendar.era(header.height);
+    sign(header, &keys_of(era)[..3], 1)
 }
 
 fn trusted(era: u64) -> TrustedEra {
@@ -98,7 +103,7 @@ fn every_change_of_a_signed_header_is_refused() {
         |s| s.header.round += 1,
         |s| s.header.vrf.0[0] ^= 1,
         |s| s.header.body[0] ^= 1,
-        |s| s.header.executed_parent.0[0] ^= 1,
+        |s| s.header.executed.hash.0[0] ^= 1,
         |s| s.header.committee[0] ^= 1,
         |s| s.header.next_committee[0] ^= 1,
         |s| s.certificate.height += 1,
@@ -193,10 +198,17 @@ fn the_newest_header_only_moves_forward_on_one_chain() {
 }
 
 #[test]
-fn the_next_header_certifies_what_was_executed() {
-    assert_eq!(check_executed(B256::repeat_byte(4), &header(10)), Ok(()));
-    let refused = check_executed(B256::repeat_byte(5), &header(10)).unwrap_err();
-    assert!(refused.to_string().contains("executed header of height 9") && refused.to_string().contains("height 10"));
+fn a_header_certifies_what_was_executed_just_below_it() {
+    let Header { executed, .. } = header(10);
+    assert_eq!(check_executed(B256::repeat_byte(4), &executed), Ok(()));
+    let refused = check_executed(B256::repeat_byte(5), &executed).unwrap_err();
+    assert!(refused.to_string().contains("executed header of height 9"));
+    for (height, named, allowed) in [(10, 9, true), (10, 8, true), (10, 7, false), (10, 10, false), (10, 11, false)] {
+        let header = Header { executed: Executed { height: named, ..executed }, ..header(height) };
+        let verdict = trusted(rules().calendar.era(height)).verify(&rules(), &resigned(header));
+        let expected = if allowed { Ok(()) } else { Err(HeaderFault::Lag { height, named }) };
+        assert_eq!(verdict, expected);
+    }
 }
 
 proptest! {

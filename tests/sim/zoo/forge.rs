@@ -59,7 +59,7 @@ const SPOILS: [Spoil; 13] = [
         block.txs.push(again);
         block.header.body = Block::body_hash(&block.txs);
     },
-    |block, _| block.header.executed_parent = B256::repeat_byte(0xee),
+    |block, _| block.header.executed.hash = B256::repeat_byte(0xee),
     |block, _| block.header.parent = BlockId([0xee; 32]),
     |block, _| block.header.time_ms = 1,
     |block, dice| block.header.time_ms += FUTURE_MAX_MS + dice.below(60_000),
