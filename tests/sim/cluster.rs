@@ -7,6 +7,7 @@ use crate::{
     clock::SkewedClock,
     machine::{Dice, Disk},
     rules::Rules,
+    slow_kv::SlowKv,
     sometimes::Sometimes,
     witness::{News, Witness},
     world::{Temper, World},
@@ -20,7 +21,7 @@ use cess::{
     },
     config::SyncMode,
     crypto::NodeKeys,
-    kv::MemoryKv,
+    kv::{Kv, MemoryKv},
     ledger::genesis::{Genesis, GenesisAccount, GenesisValidator, Overrides},
     network::{LinkRule, MemoryHub, Network, PeerId, peer_id_of},
     runtime::{CpuPool, Criticality, NodeRuntime, Phase},
@@ -205,7 +206,12 @@ impl Cluster {
             None => host,
         };
         let clock = member.clock.clone();
-        let (keys, genesis, database) = (member.keys.clone(), self.genesis.clone(), kv.clone());
+        let (keys, genesis) = (member.keys.clone(), self.genesis.clone());
+        let is_slow = self.world.nodes[node].is_slow;
+        let database: Arc<dyn Kv> = match is_slow {
+            true => Arc::new(SlowKv::new(kv.clone(), Dice::new(self.world.seed, &format!("disk of {node}")))),
+            false => kv.clone(),
+        };
         let mode = if self.world.nodes[node].follows { SyncMode::Auto } else { SyncMode::Blocks };
         let peers = self.members.iter().map(|member| member.peer).filter(|peer| *peer != self.members[node].peer);
         let sync = SyncConfig { mode, far_blocks: FAR_BLOCKS, peers: peers.collect(), timing: TIMING };
@@ -232,7 +238,9 @@ impl Cluster {
             anyhow::Ok(chain)
         };
         let name = format!("n{node}");
-        let (runtime, chain) = NodeRuntime::start(&name, CpuPool::new(&name, 1), builder).await?;
+        // On one thread a slow execution would hold up the ordering, too.
+        let pool = CpuPool::new(&name, 1 + usize::from(is_slow));
+        let (runtime, chain) = NodeRuntime::start(&name, pool, builder).await?;
         if restarted_within_a_height(&disk, chain.client.chain().head().height()) {
             self.witness.count(Sometimes::WalReplay);
         }

@@ -17,6 +17,7 @@ mod machine;
 mod rules;
 mod run;
 mod selftest;
+mod slow_kv;
 mod sometimes;
 mod users;
 mod witness;

@@ -48,6 +48,8 @@ pub struct Remarks {
     pub future: bool,
     /// Its proposer's clock was behind its parent.
     pub pushed: bool,
+    /// Its proposer had not executed its parent.
+    pub ahead: bool,
     /// It opens an era.
     pub era: Option<u64>,
     /// Its era has another committee than the one before.
@@ -131,6 +133,7 @@ impl Rules {
         let bound = now + self.ahead_max_ms + FUTURE_MAX_MS;
         anyhow::ensure!(time <= bound, "its time {time} ms is beyond what any honest clock accepts, {bound} ms");
         (remarks.future, remarks.pushed) = (time > now, time == parent.time_ms + 1);
+        remarks.ahead = block.header.executed.height + 1 < height;
         Ok(())
     }
 

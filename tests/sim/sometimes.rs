@@ -39,6 +39,8 @@ pub enum Sometimes {
     FutureBlock,
     /// A block could only be a millisecond younger than its parent, which a clock ahead of the proposer's had dated.
     PushedBlock,
+    /// A block was built while its parent was being executed.
+    BuiltAhead,
     /// A clock was set in the middle of a run.
     ClockSet,
     /// Some node of a run had a clock that nobody else can accept.
@@ -53,7 +55,7 @@ pub enum Sometimes {
 
 impl Sometimes {
     /// What happens to honest nodes, too.
-    const EVENTS: [Self; 21] = [
+    const EVENTS: [Self; 22] = [
         Self::LaterRound,
         Self::Reproposed,
         Self::WalReplay,
@@ -71,6 +73,7 @@ impl Sometimes {
         Self::NewCommittee,
         Self::FutureBlock,
         Self::PushedBlock,
+        Self::BuiltAhead,
         Self::ClockSet,
         Self::ClockBeyondBounds,
         Self::EquivocationSeen,

@@ -302,6 +302,7 @@ impl Seen {
             (Sometimes::Reproposed, remarks.decided > remarks.built),
             (Sometimes::FutureBlock, first && remarks.future),
             (Sometimes::PushedBlock, remarks.pushed),
+            (Sometimes::BuiltAhead, remarks.ahead),
             (Sometimes::EraChange, opens),
             (Sometimes::EraChangeInPartition, opens && self.cut),
             (Sometimes::NewCommittee, opens && remarks.new_committee),

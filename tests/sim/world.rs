@@ -17,6 +17,9 @@ const AHEAD_MAX_MS: i64 = 6_000;
 /// How often of a hundred times somebody follows the chain who has no seat, and whose disk may be lost.
 const FOLLOWER_PERCENT: u64 = 30;
 
+/// How often of a hundred times a node's execution lags behind.
+const SLOW_PERCENT: u64 = 30;
+
 /// How much trouble worlds have.
 const TROUBLE_PERCENTS: [u64; 5] = [2, 8, 20, 35, 35];
 
@@ -46,11 +49,13 @@ pub struct Character {
     pub temper: Option<Temper>,
     /// Whether it has no stake and only follows.
     pub follows: bool,
+    /// Whether its disk takes longer over a block than the network does.
+    pub is_slow: bool,
 }
 
 impl Character {
     /// An honest validator with a good clock.
-    const GOOD: Self = Self { ahead_ms: 0, temper: None, follows: false };
+    const GOOD: Self = Self { ahead_ms: 0, temper: None, follows: false, is_slow: false };
 }
 
 /// How a node lies.
@@ -85,6 +90,7 @@ impl World {
             let node = liar.unwrap_or_else(|| dice.index(count));
             nodes[node].ahead_ms = clock_beyond_bounds(&mut dice);
         }
+        nodes.iter_mut().for_each(|node| node.is_slow = dice.chance(SLOW_PERCENT));
         let trouble_percent = TROUBLE_PERCENTS[dice.index(TROUBLE_PERCENTS.len())];
         if dice.chance(FOLLOWER_PERCENT) {
             nodes.push(Character { follows: true, ..Character::GOOD });
