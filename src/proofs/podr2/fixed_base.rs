@@ -1,4 +1,4 @@
-//! Multiples of G1's generator from a table, five times as fast as the general product.
+//! Multiples of G1's generator from a table, four times as fast as the general product.
 //!
 //! The factor may be secret: each digit reads its whole row of the table, so that neither time nor cache lines depend on it.
 
@@ -6,14 +6,14 @@ use super::curve::{G1, G1Affine, SCALAR_BYTES};
 use blst::{blst_fp_cneg, blst_p1_add_or_double_affine};
 use std::sync::LazyLock;
 
-/// Bits of a signed digit, which lies in −16 … 16.
-const DIGIT_BITS: usize = 5;
+/// Bits of a signed digit, which lies in −32 … 32. Fewer cost more additions, more cost more reading.
+const DIGIT_BITS: usize = 6;
 /// Multiples in a row.
 const ROW: usize = 1 << (DIGIT_BITS - 1);
-/// Digits of a scalar of 255 bits and the borrow of the last.
-const DIGITS: usize = 52;
+/// Digits of a scalar of 255 bits, the last of which borrows nothing.
+const DIGITS: usize = 256usize.div_ceil(DIGIT_BITS);
 
-/// Row d holds 1 … 16 times 32^d times the generator.
+/// Row d holds 1 … 32 times 64^d times the generator.
 static TABLE: LazyLock<Vec<Vec<G1Affine>>> = LazyLock::new(|| {
     let mut base = G1Affine::generator().point();
     let row = |_| {
@@ -46,7 +46,7 @@ pub(super) fn times(factor: &[u8; SCALAR_BYTES]) -> G1 {
     sum
 }
 
-/// Booth's recoding: bits 5p − 1 … 5p + 4 say digit p's sign and size.
+/// Booth's recoding: bits 6p − 1 … 6p + 5 say digit p's sign and size.
 fn digit(factor: &[u8; SCALAR_BYTES], place: usize) -> (bool, u64) {
     let bit = |at: usize| factor.get(at / 8).map_or(0, |byte| u64::from(byte >> (at % 8)) & 1);
     let first = place * DIGIT_BITS;
@@ -54,7 +54,7 @@ fn digit(factor: &[u8; SCALAR_BYTES], place: usize) -> (bool, u64) {
     let plain = (0..DIGIT_BITS).fold(0, |sum, i| sum | bit(first + i) << i);
     let sign = plain >> (DIGIT_BITS - 1);
     let size = plain + borrow;
-    // 32 − size where the sign is set, without a branch.
+    // 64 − size where the sign is set, without a branch.
     let size = size.wrapping_mul(1 - sign) + (1u64 << DIGIT_BITS).wrapping_sub(size).wrapping_mul(sign);
     (sign == 1, size)
 }
@@ -65,9 +65,9 @@ fn pick(row: &[G1Affine], size: u64) -> G1Affine {
     for (number, point) in (1u64..).zip(row) {
         // All ones where the numbers are equal.
         let mask = ((number ^ size).wrapping_sub(1) >> 63).wrapping_neg();
-        let coordinates = [(&mut out.0.x.l, &point.0.x.l), (&mut out.0.y.l, &point.0.y.l)];
-        for (into, from) in coordinates.into_iter().flat_map(|(into, from)| into.iter_mut().zip(from)) {
-            *into |= from & mask;
+        for limb in 0..out.0.x.l.len() {
+            out.0.x.l[limb] |= point.0.x.l[limb] & mask;
+            out.0.y.l[limb] |= point.0.y.l[limb] & mask;
         }
     }
     out

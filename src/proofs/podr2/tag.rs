@@ -22,6 +22,8 @@ pub const TAG_BYTES: usize = G1_BYTES;
 const BATCH_BLOCKS: usize = 32;
 /// Blocks of a task: they share one inversion.
 const TASK_BLOCKS: usize = 8;
+/// Blocks of a task of [`check_tags`]: they share two sums of points.
+const CHECK_TASK_BLOCKS: usize = 128;
 
 /// The tag of a block: a compressed point, checked when it is used.
 #[derive(Clone, Copy, PartialEq, Eq, borsh::BorshSerialize, borsh::BorshDeserialize)]
@@ -164,17 +166,25 @@ fn block_index(index: usize) -> u32 {
     u32::try_from(index).expect("a fragment has few blocks")
 }
 
+/// A block with its tag, read and found to be in the group.
+struct TaggedBlock<'a> {
+    fragment: FragmentId,
+    index: u32,
+    data: &'a [u8],
+    tag: G1Affine,
+}
+
 /// Whether the tags of all these fragments are genuine; an error names one that is not. One check costs two pairings, whatever
 /// its size: e(Σ ρσ, g2) = e(Σ ρ(H + f(α)·g1), v) with random ρ.
 pub fn check_tags(key: &GroupKey, srs: &Srs, tagged: &[Tagged<'_>]) -> Result<(), TagError> {
     tagged.iter().try_for_each(check_form)?;
-    let points = tagged.par_iter().map(decode_tags).collect::<Result<Vec<_>, _>>()?;
-    if hold(key, srs, tagged, &points) {
+    let blocks = tagged.par_iter().flat_map(tagged_blocks).collect::<Result<Vec<_>, _>>()?;
+    if hold(key, srs, &blocks) {
         return Ok(());
     }
-    let alone = |at: &usize| !hold(key, srs, &tagged[*at..=*at], &points[*at..=*at]);
-    let bad = (0..tagged.len()).find(alone).expect("fragments that hold alone hold together");
-    Err(TagError::Refused(tagged[bad].fragment.id))
+    let fragments = blocks.chunk_by(|one, next| one.fragment == next.fragment);
+    let bad = fragments.map(|blocks| (blocks[0].fragment, blocks)).find(|(_, blocks)| !hold(key, srs, blocks));
+    Err(TagError::Refused(bad.expect("fragments that hold alone hold together").0))
 }
 
 fn check_form(tagged: &Tagged<'_>) -> Result<(), TagError> {
@@ -189,42 +199,42 @@ fn check_form(tagged: &Tagged<'_>) -> Result<(), TagError> {
     Ok(())
 }
 
-fn decode_tags(tagged: &Tagged<'_>) -> Result<Vec<G1Affine>, TagError> {
+fn tagged_blocks<'a>(
+    tagged: &'a Tagged<'_>,
+) -> impl ParallelIterator<Item = Result<TaggedBlock<'a>, TagError>> + use<'a> {
     let fragment = tagged.fragment.id;
-    let read = |(block, tag): (usize, &Tag)| {
-        let point = G1Affine::decode(&tag.0);
-        point.map_err(|reason| TagError::Point { fragment, block: block_index(block), reason })
+    let read = move |(index, (data, tag)): (usize, (&'a [u8], &'a Tag))| {
+        let index = block_index(index);
+        let tag = G1Affine::decode(&tag.0);
+        let tag = tag.map_err(|reason| TagError::Point { fragment, block: index, reason })?;
+        Ok(TaggedBlock { fragment, index, data, tag })
     };
-    tagged.tags.par_iter().enumerate().map(read).collect()
+    tagged.data.par_chunks(BLOCK_BYTES).zip(tagged.tags).enumerate().map(read)
 }
 
 /// The weights come from a hash of everything that is checked: whoever made the tags could not choose them after the weights.
-fn hold(key: &GroupKey, srs: &Srs, tagged: &[Tagged<'_>], points: &[Vec<G1Affine>]) -> bool {
+fn hold(key: &GroupKey, srs: &Srs, blocks: &[TaggedBlock<'_>]) -> bool {
     let mut transcript = blake3::Hasher::new_derive_key(DOMAIN_PODR2_WEIGHTS);
     transcript.update(b"tags").update(&key.encode());
-    for Tagged { fragment, tags, .. } in tagged {
-        transcript.update(fragment.id.as_bytes());
-        for tag in *tags {
-            transcript.update(&tag.0);
-        }
+    for block in blocks {
+        transcript.update(block.fragment.as_bytes()).update(&block.index.to_le_bytes()).update(&block.tag.encode());
     }
     let mut draws = Draws(stream(DOMAIN_PODR2_WEIGHTS, transcript.finalize().as_bytes()));
-    let weights: Vec<Vec<u128>> = points.iter().map(|tags| tags.iter().map(|_| draws.weight()).collect()).collect();
+    let weights: Vec<u128> = blocks.iter().map(|_| draws.weight()).collect();
 
-    let side = |((tagged, points), weights): ((&Tagged<'_>, &Vec<G1Affine>), &Vec<u128>)| {
-        let (mut blocks, mut hashes) = (BlockSum::new(), Vec::with_capacity(weights.len()));
-        for ((index, block), weight) in (0u32..).zip(tagged.data.chunks(BLOCK_BYTES)).zip(weights) {
-            blocks.add(*weight, block);
-            hashes.push(block_hash(&tagged.fragment.id, index));
-        }
-        (weighted_sum(points, weights), weighted_sum(&G1::all_affine(&hashes), weights), blocks)
+    let task = |(blocks, weights): (&[TaggedBlock<'_>], &[u128])| {
+        let mut sum = BlockSum::new();
+        blocks.iter().zip(weights).for_each(|(block, weight)| sum.add(*weight, block.data));
+        let tags: Vec<G1Affine> = blocks.iter().map(|block| block.tag).collect();
+        let hashes: Vec<G1> = blocks.iter().map(|block| block_hash(&block.fragment, block.index)).collect();
+        (weighted_sum(&tags, weights), weighted_sum(&G1::all_affine(&hashes), weights), sum)
     };
-    let sum = |(tags, hashes, mut blocks): (G1, G1, BlockSum), (t, h, b): (G1, G1, BlockSum)| {
-        blocks.merge(&b);
-        (tags.plus(&t), hashes.plus(&h), blocks)
+    let merge = |(tags, hashes, mut sum): (G1, G1, BlockSum), (t, h, s): (G1, G1, BlockSum)| {
+        sum.merge(&s);
+        (tags.plus(&t), hashes.plus(&h), sum)
     };
-    let all = tagged.par_iter().zip(points).zip(&weights).map(side);
-    let (tags, hashes, blocks) = all.reduce(|| (G1::default(), G1::default(), BlockSum::new()), sum);
-    let right = hashes.plus(&scalar_sum(&srs.powers, &blocks.reduce()));
+    let tasks = blocks.par_chunks(CHECK_TASK_BLOCKS).zip(weights.par_chunks(CHECK_TASK_BLOCKS)).map(task);
+    let (tags, hashes, sum) = tasks.reduce(|| (G1::default(), G1::default(), BlockSum::new()), merge);
+    let right = hashes.plus(&scalar_sum(&srs.powers, &sum.reduce()));
     pairings_cancel(&[(tags.negated(), G2Affine::generator()), (right, key.v)])
 }
