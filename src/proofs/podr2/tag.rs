@@ -39,8 +39,8 @@ impl fmt::Debug for Tag {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TagError {
     /// Other than the registered number of bytes.
-    #[error("fragment `{}` has {expected} B, {given} B were given", .fragment.id)]
-    Length { fragment: Fragment, given: u64, expected: u64 },
+    #[error("fragment `{fragment}` has {expected} B, {given} B were given")]
+    Length { fragment: FragmentId, given: u64, expected: u64 },
     /// The bytes are those of another fragment.
     #[error("the bytes given for fragment `{fragment}` hash to `{found}`")]
     Content { fragment: FragmentId, found: FragmentId },
@@ -150,7 +150,7 @@ impl Tagger<'_> {
     }
 
     fn wrong_length(&self, given: u64) -> TagError {
-        TagError::Length { fragment: self.fragment, given, expected: self.fragment.length.bytes() }
+        TagError::Length { fragment: self.fragment.id, given, expected: self.fragment.length.bytes() }
     }
 }
 
@@ -191,7 +191,7 @@ fn check_form(tagged: &Tagged<'_>) -> Result<(), TagError> {
     let (fragment, expected) = (tagged.fragment, tagged.fragment.length.blocks());
     if !fragment.length.is_of(tagged.data) {
         let given = u64::try_from(tagged.data.len()).unwrap_or(u64::MAX);
-        return Err(TagError::Length { fragment, given, expected: fragment.length.bytes() });
+        return Err(TagError::Length { fragment: fragment.id, given, expected: fragment.length.bytes() });
     }
     if u32::try_from(tagged.tags.len()) != Ok(expected) {
         return Err(TagError::Count { fragment: fragment.id, given: tagged.tags.len(), expected });

@@ -169,7 +169,7 @@ fn the_tagger_refuses_bytes_that_are_not_the_fragment() {
     bent[255] ^= 1;
     let found = FragmentId(hash::content(&bent));
     assert_eq!(key.tag(stored.fragment, &bent), Err(TagError::Content { fragment: stored.fragment.id, found }));
-    let length = |given| TagError::Length { fragment: stored.fragment, given, expected: 256 };
+    let length = |given| TagError::Length { fragment: stored.fragment.id, given, expected: 256 };
     assert_eq!(key.tag(stored.fragment, &bent[..255]), Err(length(255)));
     assert_eq!(key.tag(stored.fragment, &[bent, vec![0]].concat()), Err(length(257)));
 }
