@@ -25,6 +25,16 @@ pub const DOMAIN_POSSESSION: &str = "cess 2026 validator key possession v1";
 pub const DOMAIN_NATIVE_TX: &str = "cess 2026 native transaction v1";
 /// Domain of the coefficients that ed25519 batches are checked with.
 pub const DOMAIN_ED25519_BATCH: &str = "cess 2026 ed25519 batch v1";
+/// Domain of what a PoDR² round asks.
+pub const DOMAIN_PODR2_CHALLENGE: &str = "cess 2026 podr2 challenge v1";
+/// Domain of a PoDR² key epoch's name.
+pub const DOMAIN_PODR2_KEY: &str = "cess 2026 podr2 group key v1";
+/// Domain of the secrets of a PoDR² key epoch.
+pub const DOMAIN_PODR2_SECRET: &str = "cess 2026 podr2 tagger secret v1";
+/// Domain of the weights that PoDR² equations are combined with.
+pub const DOMAIN_PODR2_WEIGHTS: &str = "cess 2026 podr2 weights v1";
+/// Domain of what a round asks to be opened.
+pub const DOMAIN_SPOT_CHALLENGE: &str = "cess 2026 spot challenge v1";
 
 /// Plain BLAKE3, for content ids that other tools can recompute.
 pub fn content(bytes: &[u8]) -> [u8; 32] {

@@ -18,6 +18,12 @@ pub const FRAGMENT_MIN_BYTES: u64 = 256;
 pub const FRAGMENT_ALIGN_BYTES: u64 = 64;
 /// Largest fragment: a full segment over four data fragments.
 pub const FRAGMENT_MAX_BYTES: u64 = SEGMENT_MAX_BYTES / DATA_FRAGMENTS as u64;
+/// Block of a fragment that has one PoDR² tag; the last one of a fragment may be shorter.
+pub const PODR2_BLOCK_BYTES: u64 = 32 << 10;
+/// Blocks a PoDR² round asks of each fragment.
+pub const PODR2_CHALLENGED_BLOCKS: usize = 8;
+/// Chunks a round asks a miner to open without tags.
+pub const SPOT_OPENINGS: usize = 16;
 /// Largest file one manifest may describe: 64 TiB would not fit a transaction, 128 GiB does.
 pub const FILE_MAX_BYTES: u64 = 128 << 30;
 /// Fragments of one file that one operator may hold.

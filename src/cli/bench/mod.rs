@@ -12,6 +12,7 @@ mod idle;
 mod load;
 mod machine;
 mod net;
+mod proofs;
 mod recovery;
 mod root;
 mod sample;
@@ -55,6 +56,8 @@ pub enum BenchCommand {
     Recovery(recovery::RecoveryArgs),
     /// Time of signature checks on one core, alone and in batches; needs no network
     Signatures(signatures::SignaturesArgs),
+    /// Speed of tagging, proving and verifying that data is stored; needs no network
+    Proofs(proofs::ProofsArgs),
     /// Time of executing a block's transactions; needs no network
     Execute(execute::ExecuteArgs),
 }
@@ -75,6 +78,7 @@ pub async fn run(command: BenchCommand, global: &Global, output: &Output) -> any
         BenchCommand::Root(args) => root::run(&args, output),
         BenchCommand::Recovery(args) => recovery::run(args, output).await,
         BenchCommand::Signatures(args) => signatures::run(&args, output),
+        BenchCommand::Proofs(args) => proofs::run(&args, output),
         BenchCommand::Execute(args) => execute::run(&args, output),
     }
 }
