@@ -84,15 +84,16 @@ impl FullChain {
         genesis: &Genesis,
         keeping: Keeping,
     ) -> Result<Arc<Self>, StoreError> {
-        Self::open_sharing(node, kv, genesis, keeping, None)
+        Self::open_sharing(node, kv, genesis, keeping, Limits::default(), None)
     }
 
-    /// As [`FullChain::open_keeping`], remembering checked signatures in `memo` if there is one.
+    /// As [`FullChain::open_keeping`], with a pool of these `limits`, remembering checked signatures in `memo` if there is one.
     pub fn open_sharing(
         node: &Node,
         kv: Arc<dyn Kv>,
         genesis: &Genesis,
         keeping: Keeping,
+        limits: Limits,
         memo: Option<Arc<SignatureMemo>>,
     ) -> Result<Arc<Self>, StoreError> {
         if unfinished(kv.as_ref())? {
@@ -108,7 +109,7 @@ impl FullChain {
         let undo = UndoLog::open(kv.clone(), keeping.history, checkpointed)?;
         let trie = recovery::trie(kv.as_ref(), &state, &undo, &newest)?;
         let memo = memo.unwrap_or_else(|| Arc::new(SignatureMemo::of_chain(spec.chain_id)));
-        let pool = Mempool::remembering(spec.chain_id, Limits::default(), memo);
+        let pool = Mempool::remembering(spec.chain_id, limits, memo);
         let committees = Committees::new(&spec.params);
         let next = [committees.of(&state, height + 1)?, committees.of(&state, height + 2)?];
         let interval = Duration::from_millis(spec.params.block_interval_ms);
@@ -265,8 +266,7 @@ impl FullChain {
 
     /// Verifies and admits many transactions.
     pub fn admit_all<T: AsRef<[u8]> + Sync>(&self, raws: &[T], local: bool) -> Vec<Result<Arc<VerifiedTx>, PoolError>> {
-        self.checked(raws);
-        let admitted = self.pool.admit_all(raws, &self.state, self.head().height(), local);
+        let admitted = self.pool.admit_checked(self.checked(raws), &self.state, self.head().height(), local);
         let refused = admitted.iter().filter(|one| one.is_err()).count();
         self.node.metrics.add(Counter::TxsRejected, u64::try_from(refused).unwrap_or(u64::MAX));
         self.report_pool();

@@ -12,7 +12,7 @@ use super::{
     full::FullChain,
     keeping::Keeping,
     local::LocalChain,
-    mempool::{SignatureMemo, spawn_gossip},
+    mempool::{Limits, SignatureMemo, spawn_gossip},
     statesync::{StateServer, StateSync, StateSyncError, SyncConfig},
 };
 use crate::{
@@ -38,6 +38,8 @@ pub struct ChainConfig {
     pub sync: SyncConfig,
     /// What it keeps of the past.
     pub keeping: Keeping,
+    /// What may wait for a block.
+    pub limits: Limits,
     /// Signatures checked already, if nodes of this process share that.
     pub memo: Option<Arc<SignatureMemo>>,
 }
@@ -85,8 +87,8 @@ impl ChainNode {
         let worker = node.workers.register("state sync");
         StateSync { node, net: &net, kv: &kv, genesis, config: &config.sync, worker: &worker }.run().await?;
         let (context, genesis) = (node.clone(), genesis.clone());
-        let chain =
-            node.pool.run(move || FullChain::open_sharing(&context, kv, &genesis, config.keeping, config.memo)).await?;
+        let open = move || FullChain::open_sharing(&context, kv, &genesis, config.keeping, config.limits, config.memo);
+        let chain = node.pool.run(open).await?;
         checkpointer::spawn(node, chain.clone());
         server.attach(chain.clone(), worker);
         let outbox = spawn_gossip(node, net.clone(), chain.clone());

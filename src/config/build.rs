@@ -1,11 +1,12 @@
 //! From layered values to a validated [`Config`], and back.
 
 use super::{
-    ChainConfig, Config, ConfigError, GatewayConfig, NetworkConfig, NodeConfig, RpcConfig, Source, StorageConfig,
+    ChainConfig, Config, ConfigError, GatewayConfig, NetworkConfig, NodeConfig, PoolConfig, RpcConfig, Source,
+    StorageConfig,
     flags::{path_value, size_value, texts},
     layers::Layers,
 };
-use crate::types::{ByteCount, Role};
+use crate::types::{ByteCount, Role, params::TX_MAX_BYTES};
 use libp2p::{Multiaddr, multiaddr::Protocol};
 use std::{
     fmt::Display,
@@ -21,6 +22,8 @@ const NAME_MAX_CHARS: usize = 64;
 const ADDRESSES_MAX: usize = 64;
 /// Smallest size of a cache or of lent space.
 const SIZE_MIN: ByteCount = ByteCount::mib(1);
+/// Smallest pool: the largest transaction must fit.
+const POOL_MIN: ByteCount = ByteCount(TX_MAX_BYTES as u64);
 
 /// Checks every value and builds the config.
 pub(super) fn config(layers: &Layers) -> Result<Config, ConfigError> {
@@ -58,16 +61,33 @@ pub(super) fn config(layers: &Layers) -> Result<Config, ConfigError> {
             block_interval_ms: at("chain", "block_interval_ms").number_or_none(60_000)?,
             idle_block_interval_ms: at("chain", "idle_block_interval_ms").number_or_none(600_000)?,
             sync: at("chain", "sync").parse()?,
-            mempool_max_txs: at("chain", "mempool_max_txs").number(16..=1_000_000)?,
             history: at("chain", "history").parse()?,
             checkpoint_blocks: at("chain", "checkpoint_blocks").number(0..=1_000_000)?,
         },
+        pool: pool(layers)?,
     })
+}
+
+fn pool(layers: &Layers) -> Result<PoolConfig, ConfigError> {
+    let at = |key| Setting::of(layers, "pool", key);
+    let (max_txs, max_bytes) = (at("max_txs").number(16..=1_000_000)?, at("max_bytes").size_from(POOL_MIN)?);
+    let (sender_max_txs, sender_max_bytes) =
+        (at("sender_max_txs").number(1..=1_000_000)?, at("sender_max_bytes").size_from(POOL_MIN)?);
+    if sender_max_txs > max_txs {
+        return Err(
+            at("sender_max_txs").refuse(sender_max_txs, format!("it is above `pool.max_txs`, which is {max_txs}"))
+        );
+    }
+    if sender_max_bytes > max_bytes {
+        let reason = format!("it is above `pool.max_bytes`, which is {max_bytes}");
+        return Err(at("sender_max_bytes").refuse(sender_max_bytes, reason));
+    }
+    Ok(PoolConfig { max_txs, max_bytes, sender_max_txs, sender_max_bytes })
 }
 
 /// The values of a config, from which [`config`] builds the same again when they stand in a file of the node's directory.
 pub(super) fn layers(config: &Config) -> Layers {
-    let Config { node, network, rpc, gateway, storage, chain } = config;
+    let Config { node, network, rpc, gateway, storage, chain, pool } = config;
     let text = |value: &dyn Display| Value::String(value.to_string());
     let list = |values: &[Multiaddr]| texts(values.iter().map(Multiaddr::to_string));
     let number = |value: u32| Value::Integer(i64::from(value));
@@ -95,9 +115,12 @@ pub(super) fn layers(config: &Config) -> Layers {
         ("chain", "block_interval_ms", optional(chain.block_interval_ms)),
         ("chain", "idle_block_interval_ms", optional(chain.idle_block_interval_ms)),
         ("chain", "sync", text(&chain.sync)),
-        ("chain", "mempool_max_txs", number(chain.mempool_max_txs)),
         ("chain", "history", text(&chain.history)),
         ("chain", "checkpoint_blocks", number(chain.checkpoint_blocks)),
+        ("pool", "max_txs", number(pool.max_txs)),
+        ("pool", "max_bytes", size_value(pool.max_bytes)),
+        ("pool", "sender_max_txs", number(pool.sender_max_txs)),
+        ("pool", "sender_max_bytes", size_value(pool.sender_max_bytes)),
     ];
     let mut layers = Layers::defaults();
     for (section, key, value) in values {
@@ -164,9 +187,13 @@ impl<'a> Setting<'a> {
     }
 
     fn size(&self) -> Result<ByteCount, ConfigError> {
+        self.size_from(SIZE_MIN)
+    }
+
+    fn size_from(&self, least: ByteCount) -> Result<ByteCount, ConfigError> {
         let size: ByteCount = self.parse()?;
-        if size < SIZE_MIN {
-            return Err(self.refuse(self.text(), format!("expected at least {SIZE_MIN}")));
+        if size < least {
+            return Err(self.refuse(self.text(), format!("expected at least {least}")));
         }
         Ok(size)
     }

@@ -36,6 +36,11 @@ pub const SECTIONS: &[Section] = &[
     Section { name: "gateway", doc: "The HTTP gateway, for nodes with role gateway.", keys: GATEWAY },
     Section { name: "storage", doc: "The space this node lends, for nodes with role storage.", keys: STORAGE },
     Section { name: "chain", doc: "The chain this node follows.", keys: CHAIN },
+    Section {
+        name: "pool",
+        doc: "The transactions that wait for a block. When it is full, those that bid least make way for those that bid more.",
+        keys: POOL,
+    },
 ];
 
 const NODE: &[Key] = &[
@@ -203,12 +208,6 @@ const CHAIN: &[Key] = &[
         ],
     },
     Key {
-        name: "mempool_max_txs",
-        default: "20000",
-        env: "CESS_CHAIN_MEMPOOL_MAX_TXS",
-        doc: &["Most transactions that wait for a block, 16 to 1000000."],
-    },
-    Key {
         name: "history",
         default: r#""pruned""#,
         env: "CESS_CHAIN_HISTORY",
@@ -226,5 +225,34 @@ const CHAIN: &[Key] = &[
             "Blocks between two checkpoints of the state, from which a chain node starts faster, at most 1000000. They take about",
             "130 B of disk an account and are written in the background. 0 writes none.",
         ],
+    },
+];
+
+const POOL: &[Key] = &[
+    Key {
+        name: "max_txs",
+        default: "65536",
+        env: "CESS_POOL_MAX_TXS",
+        doc: &["Most transactions that wait, 16 to 1000000."],
+    },
+    Key {
+        name: "max_bytes",
+        default: r#""128 MiB""#,
+        env: "CESS_POOL_MAX_BYTES",
+        doc: &["Most bytes of them, at least 2 MiB, which is the largest transaction."],
+    },
+    Key {
+        name: "sender_max_txs",
+        default: "1024",
+        env: "CESS_POOL_SENDER_MAX_TXS",
+        doc: &[
+            "Most transactions of one sender, at most as many as of all; also how far a nonce may lie ahead of the sender's next.",
+        ],
+    },
+    Key {
+        name: "sender_max_bytes",
+        default: r#""32 MiB""#,
+        env: "CESS_POOL_SENDER_MAX_BYTES",
+        doc: &["Most bytes of one sender's transactions, at least 2 MiB and at most as many as of all."],
     },
 ];

@@ -54,6 +54,8 @@ pub struct Config {
     pub storage: StorageConfig,
     /// The chain it follows.
     pub chain: ChainConfig,
+    /// What may wait for a block of it.
+    pub pool: PoolConfig,
 }
 
 /// Section `[node]`.
@@ -159,12 +161,23 @@ pub struct ChainConfig {
     pub idle_block_interval_ms: Option<u64>,
     /// How a node without a chain joins one.
     pub sync: SyncMode,
-    /// Transactions the mempool holds.
-    pub mempool_max_txs: u32,
     /// Whose states stay readable.
     pub history: History,
     /// Blocks between two checkpoints of the state, 0 for none.
     pub checkpoint_blocks: u32,
+}
+
+/// Section `[pool]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PoolConfig {
+    /// Most transactions.
+    pub max_txs: u32,
+    /// Most bytes of them.
+    pub max_bytes: ByteCount,
+    /// Most transactions of one sender, at most as many as of all.
+    pub sender_max_txs: u32,
+    /// Most bytes of one sender's transactions, at most as many as of all; the largest transaction fits.
+    pub sender_max_bytes: ByteCount,
 }
 
 impl Config {

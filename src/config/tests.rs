@@ -154,6 +154,16 @@ fn bad_values_name_the_key_the_source_and_the_bound() {
             "[network]\nbootstrap = [\"/ip4/1.2.3.4/tcp/1\"]",
             "`network.bootstrap` is `/ip4/1.2.3.4/tcp/1`: the address must end in /p2p/<peer id>",
         ),
+        ("[pool]\nmax_txs = 1", "`pool.max_txs` is `1`: expected 16 to 1000000"),
+        ("[pool]\nmax_bytes = \"1MiB\"", "`pool.max_bytes` is `1MiB`: expected at least 2 MiB"),
+        (
+            "[pool]\nsender_max_txs = 100\nmax_txs = 50",
+            "`pool.sender_max_txs` is `100`: it is above `pool.max_txs`, which is 50",
+        ),
+        (
+            "[pool]\nsender_max_bytes = \"1GiB\"",
+            "`pool.sender_max_bytes` is `1 GiB`: it is above `pool.max_bytes`, which is 128 MiB",
+        ),
         ("[chain]\nblock_interval_ms = 60001", "`chain.block_interval_ms` is `60001`: expected 0 to 60000"),
     ];
     for (text, expected) in cases {
@@ -210,6 +220,7 @@ proptest! {
         config.chain.trusted_block = interval.map(|height| TrustedBlock { height, id: BlockId([7; 32]) });
         config.chain.mode = if rpc { ChainMode::Light } else { ChainMode::Remote };
         config.chain.genesis = config.node.dir.join(genesis);
+        (config.pool.max_txs, config.pool.max_bytes) = (2_000 + batch, ByteCount::mib(40));
         let file = dir.path().join(CONFIG_FILE);
         std::fs::write(&file, config.to_toml()).expect("writes");
         prop_assert_eq!(Config::load_from(Some(&file), [], &Flags::default())?, config);

@@ -9,7 +9,7 @@ mod mnemonic;
 mod secp;
 mod vrf;
 
-pub use ed25519_batch::{Signed as Zip215Item, verify_all_zip215, verify_zip215};
+pub use ed25519_batch::{KnownKeys, Signed as Zip215Item, judge_zip215, verify_all_zip215, verify_zip215};
 pub use keys::{NodeKeys, PublicKey, SecretKey, Signature, SignatureError, native_address, verify_batch};
 pub use mnemonic::{MnemonicError, mnemonic_keys};
 pub use secp::{EcdsaKey, EcdsaSignature, recover_address};

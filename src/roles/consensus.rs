@@ -6,7 +6,7 @@ use super::{
     faucet,
 };
 use crate::{
-    chain::{ChainConfig, ChainNode, Keeping, statesync::SyncConfig},
+    chain::{ChainConfig, ChainNode, Keeping, Limits, statesync::SyncConfig},
     client::{TUNNEL_METHODS, serve_tunnel},
     types::Profile,
 };
@@ -24,6 +24,7 @@ pub async fn start(base: &mut Base) -> anyhow::Result<()> {
             history: base.config.chain.history,
             checkpoint_blocks: base.config.chain.checkpoint_blocks.into(),
         },
+        limits: Limits::from(&base.config.pool),
         memo: base.memo.clone(),
     };
     let (network, kv) = (base.network.clone(), base.kv.clone());

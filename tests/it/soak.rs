@@ -26,6 +26,22 @@ fn nothing_final_is_lost_when_validators_are_killed() {
 }
 
 #[test]
+fn a_node_killed_under_load_has_its_chain_again() {
+    let home = tempfile::tempdir().unwrap();
+    let args = ["--json", "bench", "recovery", "--kill", "2", "--accounts", "4000", "--seed", "5"];
+    let output = std::process::Command::new(crate::process::BINARY)
+        .args(args)
+        .env("CESS_HOME", home.path())
+        .env("TMPDIR", home.path())
+        .output()
+        .unwrap();
+    let killed = json_of(&output);
+    assert_eq!((killed["accounts"].as_u64(), killed["runs"].as_array().map(Vec::len)), (Some(4_000), Some(2)));
+    assert!(killed["outcomes"].as_u64().unwrap() >= 1 && killed["median_seconds"].as_f64().unwrap() > 0.0, "{killed}");
+    assert_eq!(left_in(home.path()), Vec::<String>::new(), "its directory goes away");
+}
+
+#[test]
 fn a_bench_refuses_what_it_cannot_measure() {
     let home = tempfile::tempdir().unwrap();
     let refused = |args: &[&str], code: i32, word: &str| {
@@ -36,6 +52,8 @@ fn a_bench_refuses_what_it_cannot_measure() {
     };
     refused(&["bench", "soak", "--minutes", "0"], 2, "minutes");
     refused(&["bench", "soak", "--validators", "0"], 2, "1..=64");
+    refused(&["bench", "recovery", "--kill", "0"], 2, "1..=1000");
+    refused(&["bench", "tps", "--anvil", "--tx", "native"], 1, "--tx transfer");
     refused(&["bench", "blocks", "--size", "5MiB"], 1, "4194304");
     refused(&["bench", "dead-proposer", "--validators", "3"], 1, "at least 4");
 }

@@ -7,8 +7,9 @@
 
 use super::PoolError;
 use crate::{
+    config::{Config, PoolConfig},
     ledger::tx::VerifiedTx,
-    types::{Address, B256, Height},
+    types::{Address, B256, ByteCount, Height},
 };
 use alloy_primitives::map::{AddressMap, B256Map, B256Set};
 use std::{
@@ -37,9 +38,27 @@ pub struct Limits {
 }
 
 impl Default for Limits {
+    /// Those of a node that sets none.
     fn default() -> Self {
-        Self { txs: 65_536, bytes: 128 << 20, sender_txs: 1_024, sender_bytes: 32 << 20, nonce_ahead: 1_024 }
+        Self::from(&Config::defaults().pool)
     }
+}
+
+impl From<&PoolConfig> for Limits {
+    fn from(config: &PoolConfig) -> Self {
+        let bytes = |size: ByteCount| usize::try_from(size.0).unwrap_or(usize::MAX);
+        Self {
+            txs: count(config.max_txs),
+            bytes: bytes(config.max_bytes),
+            sender_txs: count(config.sender_max_txs),
+            sender_bytes: bytes(config.sender_max_bytes),
+            nonce_ahead: config.sender_max_txs.into(),
+        }
+    }
+}
+
+fn count(txs: u32) -> usize {
+    usize::try_from(txs).unwrap_or(usize::MAX)
 }
 
 /// A transaction in the pool.

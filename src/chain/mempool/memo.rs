@@ -1,10 +1,10 @@
 //! Verified transactions by digest, so that no signature is checked twice.
 //!
-//! Owns a bounded memory of what was verified. Must not know where transactions come from. Invariants: an entry's key is the
+//! Owns a bounded memory of what was verified, and of the keys that sign. Must not know where transactions come from. Invariants: an entry's key is the
 //! digest of the very bytes that were verified; memory is bounded by entries and by bytes.
 
 use crate::{
-    crypto::hash::content,
+    crypto::{KnownKeys, hash::content},
     ledger::tx::{TxError, VerifiedTx, decode_and_recover_all},
     types::ChainId,
 };
@@ -18,19 +18,22 @@ use std::{
 
 /// Entries remembered.
 const MEMO_MAX_ENTRIES: usize = 131_072;
-/// Transactions verified as one batch: enough to share the work, few enough to keep all threads busy.
-const BATCH_TXS: usize = 256;
+/// Transactions verified as one batch: the more, the less each of them costs, by ever less; and the longer one thread works alone.
+const BATCH_TXS: usize = 512;
+/// Digests computed by one thread at least.
+const DIGEST_MIN_TXS: usize = 256;
 /// Bytes of envelopes remembered. Entries that still wait in the pool share their memory with it.
 const MEMO_MAX_BYTES: usize = 128 << 20;
 
 type Digest = [u8; 32];
 /// How a chain decodes envelopes and recovers their senders.
-pub type Decode = fn(&[&[u8]], ChainId) -> Vec<Result<VerifiedTx, TxError>>;
+pub type Decode = fn(&[&[u8]], ChainId, &KnownKeys) -> Vec<Result<Arc<VerifiedTx>, TxError>>;
 
 /// Remembers verified transactions of one chain. Nodes of one process may share it: what it answers follows from the bytes alone.
 pub struct SignatureMemo {
     chain_id: ChainId,
     decode: Decode,
+    keys: KnownKeys,
     inner: Mutex<Inner>,
 }
 
@@ -51,7 +54,7 @@ impl fmt::Debug for SignatureMemo {
 impl SignatureMemo {
     /// Remembers nothing yet.
     pub fn new(chain_id: ChainId, decode: Decode) -> Self {
-        Self { chain_id, decode, inner: Mutex::default() }
+        Self { chain_id, decode, keys: KnownKeys::default(), inner: Mutex::default() }
     }
 
     /// For this protocol's own transactions.
@@ -68,7 +71,7 @@ impl SignatureMemo {
     pub fn verify_all<T: AsRef<[u8]> + Sync>(&self, raws: &[T]) -> Vec<Result<Arc<VerifiedTx>, TxError>> {
         let digests: Vec<Digest> = match raws {
             [one] => vec![content(one.as_ref())],
-            many => many.par_iter().with_min_len(BATCH_TXS).map(|raw| content(raw.as_ref())).collect(),
+            many => many.par_iter().with_min_len(DIGEST_MIN_TXS).map(|raw| content(raw.as_ref())).collect(),
         };
         let known: Vec<Option<Arc<VerifiedTx>>> = {
             let inner = self.inner.lock();
@@ -76,7 +79,7 @@ impl SignatureMemo {
         };
         let fresh: Vec<&[u8]> =
             known.iter().zip(raws).filter(|(known, _)| known.is_none()).map(|(_, raw)| raw.as_ref()).collect();
-        let decode = |batch: &[&[u8]]| (self.decode)(batch, self.chain_id);
+        let decode = |batch: &[&[u8]]| (self.decode)(batch, self.chain_id, &self.keys);
         let decoded = match fresh.len() {
             0..=1 => decode(&fresh),
             _ => fresh.par_chunks(BATCH_TXS).flat_map_iter(decode).collect(),
@@ -86,7 +89,7 @@ impl SignatureMemo {
         let answer = |(known, digest): (Option<Arc<VerifiedTx>>, Digest)| match known {
             Some(tx) => Ok(tx),
             None => {
-                let tx = Arc::new(decoded.next().expect("an answer for each that is new")?);
+                let tx = decoded.next().expect("an answer for each that is new")?;
                 inner.remember(digest, tx.clone());
                 Ok(tx)
             }

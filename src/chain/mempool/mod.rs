@@ -23,7 +23,7 @@ use crate::{
     types::{Address, B256, ChainId, Height, U256},
 };
 use lanes::Lanes;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use std::{sync::Arc, time::Instant};
 use tokio::sync::{broadcast, watch};
 
@@ -33,6 +33,8 @@ const MAX_AGE_BLOCKS: Height = 4_096;
 const EXPIRY_INTERVAL_BLOCKS: Height = 64;
 /// Admitted transactions a slow listener may be behind before it misses some.
 const ANNOUNCED_MAX_TXS: usize = 4_096;
+/// Transactions taken in before others who wait for the pool have their turn.
+const TURN_MAX_TXS: usize = 64;
 /// Smallest fee cap admitted: the lowest base fee the chain can reach.
 pub const FEE_FLOOR: u128 = 7;
 
@@ -142,7 +144,18 @@ impl Mempool {
         height: Height,
         local: bool,
     ) -> Vec<Result<Arc<VerifiedTx>, PoolError>> {
-        self.take_in(self.memo.verify_all(raws), FEE_FLOOR, state, height, local)
+        self.admit_checked(self.memo.verify_all(raws), state, height, local)
+    }
+
+    /// As [`Mempool::admit_all`], with the answers of the memo given.
+    pub fn admit_checked(
+        &self,
+        checked: Vec<Result<Arc<VerifiedTx>, TxError>>,
+        state: &dyn StateView,
+        height: Height,
+        local: bool,
+    ) -> Vec<Result<Arc<VerifiedTx>, PoolError>> {
+        self.take_in(checked, FEE_FLOOR, state, height, local)
     }
 
     /// Admits a transaction whose sender is known, whatever it pays.
@@ -158,33 +171,46 @@ impl Mempool {
 
     fn take_in(
         &self,
-        verified: Vec<Result<Arc<VerifiedTx>, TxError>>,
+        checked: Vec<Result<Arc<VerifiedTx>, TxError>>,
         floor: u128,
         state: &dyn StateView,
         height: Height,
         local: bool,
     ) -> Vec<Result<Arc<VerifiedTx>, PoolError>> {
-        let handed_in = local.then(Instant::now);
-        // State is read under the lock: a block that lands in between prunes after this insertion, never before it.
+        let entry = Entry { floor, state, height, handed_in: local.then(Instant::now) };
+        let (mut admitted, mut checked) = (Vec::with_capacity(checked.len()), checked.into_iter());
         let mut lanes = self.lanes.lock();
+        while checked.len() > 0 {
+            let turn = checked.by_ref().take(TURN_MAX_TXS);
+            self.take_turn(&mut lanes, turn, &entry, &mut admitted);
+            // A proposal, a block or another who hands in must not wait for all of them.
+            MutexGuard::bump(&mut lanes);
+        }
+        admitted
+    }
+
+    /// State is read under the lock: a block that lands in between prunes after this insertion, never before it.
+    fn take_turn(
+        &self,
+        lanes: &mut Lanes,
+        turn: impl Iterator<Item = Result<Arc<VerifiedTx>, TxError>>,
+        entry: &Entry<'_>,
+        admitted: &mut Vec<Result<Arc<VerifiedTx>, PoolError>>,
+    ) {
         let base_fee = *self.base_fee.lock();
         let mut is_ready = false;
-        let mut take = |tx: Result<Arc<VerifiedTx>, TxError>| {
-            let tx = tx?;
-            if tx.max_fee() < floor {
-                return Err(PoolError::FeeTooLow { fee: tx.max_fee(), floor });
+        for checked in turn {
+            let inserted = checked.map_err(PoolError::from).and_then(|tx| entry.insert(lanes, tx));
+            if let Ok(tx) = &inserted {
+                is_ready = is_ready || lanes.is_ready(&tx.sender, base_fee);
+                // Nobody may be listening.
+                let _ = self.admitted.send(tx.clone());
             }
-            insert(&mut lanes, &tx, state, height, handed_in)?;
-            is_ready = is_ready || lanes.is_ready(&tx.sender, base_fee);
-            // Nobody may be listening.
-            let _ = self.admitted.send(tx.clone());
-            Ok(tx)
-        };
-        let admitted = verified.into_iter().map(&mut take).collect();
+            admitted.push(inserted);
+        }
         if is_ready {
             self.ready.send_replace(true);
         }
-        admitted
     }
 
     /// Every waiting transaction, in the order of arrival.
@@ -266,21 +292,31 @@ impl Mempool {
     }
 }
 
-/// Takes a transaction into the lanes if its sender can pay for it.
-fn insert(
-    lanes: &mut Lanes,
-    tx: &Arc<VerifiedTx>,
-    state: &dyn StateView,
+/// What transactions that come in together are judged by.
+struct Entry<'a> {
+    /// Smallest fee cap.
+    floor: u128,
+    state: &'a dyn StateView,
     height: Height,
     handed_in: Option<Instant>,
-) -> Result<(), PoolError> {
-    let (next, balance) = state.account(&tx.sender)?.map_or((0, U256::ZERO), |info| (info.nonce, info.balance));
-    if tx.nonce < next {
-        return Err(PoolError::Replayed { nonce: tx.nonce, next });
+}
+
+impl Entry<'_> {
+    /// Takes a transaction into the lanes if its sender can pay for it.
+    fn insert(&self, lanes: &mut Lanes, tx: Arc<VerifiedTx>) -> Result<Arc<VerifiedTx>, PoolError> {
+        if tx.max_fee() < self.floor {
+            return Err(PoolError::FeeTooLow { fee: tx.max_fee(), floor: self.floor });
+        }
+        let account = self.state.account(&tx.sender)?;
+        let (next, balance) = account.map_or((0, U256::ZERO), |info| (info.nonce, info.balance));
+        if tx.nonce < next {
+            return Err(PoolError::Replayed { nonce: tx.nonce, next });
+        }
+        let cost = tx.max_cost();
+        if cost > balance {
+            return Err(PoolError::Funds { sender: tx.sender, balance, cost });
+        }
+        lanes.insert(tx.clone(), next, self.height, self.handed_in)?;
+        Ok(tx)
     }
-    let cost = tx.max_cost();
-    if cost > balance {
-        return Err(PoolError::Funds { sender: tx.sender, balance, cost });
-    }
-    lanes.insert(tx.clone(), next, height, handed_in).map(|_| ())
 }

@@ -252,3 +252,38 @@ async fn readiness_follows_the_pool() {
     pool.prune(4, &[], &[(sender(0), 2)], 7);
     assert_eq!(pool.size(), (0, 0));
 }
+
+#[test]
+fn many_get_their_answers_in_order_and_others_have_their_turn_meanwhile() {
+    let (many, state) = (2 * TURN_MAX_TXS + 9, rich(0));
+    let nonces = 0..u64::try_from(many).unwrap();
+    let mut raws: Vec<Vec<u8>> = nonces.map(|nonce| raw_of(0, nonce, 100, 1, 0, CHAIN)).collect();
+    let bad = TURN_MAX_TXS + 3;
+    *raws[bad].last_mut().unwrap() ^= 1;
+    let deadline = Instant::now() + std::time::Duration::from_secs(20);
+    loop {
+        let pool = Mempool::new(CHAIN, Limits::default());
+        let checked = pool.memo().verify_all(&raws);
+        let (admitted, seen) = std::thread::scope(|scope| {
+            let watcher = scope.spawn(|| std::iter::repeat_with(|| pool.size().0).find(|size| *size > 0).unwrap());
+            (pool.admit_checked(checked, &state, 1, true), watcher.join().unwrap())
+        });
+        let answers: Vec<_> = admitted.iter().map(|one| one.as_ref().ok().map(|tx| tx.nonce)).collect();
+        let expected: Vec<_> = (0..many).map(|at| (at != bad).then(|| u64::try_from(at).unwrap())).collect();
+        assert_eq!(answers, expected);
+        if seen < many - 1 {
+            assert!(seen == TURN_MAX_TXS || seen == 2 * TURN_MAX_TXS - 1, "{seen} were seen between two turns");
+            return;
+        }
+        assert!(Instant::now() < deadline, "nobody had a turn");
+    }
+}
+
+#[test]
+fn limits_are_those_of_the_configuration() {
+    let mut config = crate::config::Config::defaults().pool;
+    (config.max_txs, config.sender_max_txs) = (20, 7);
+    let limits = Limits::from(&config);
+    assert_eq!((limits.txs, limits.sender_txs, limits.nonce_ahead), (20, 7, 7));
+    assert_eq!(Limits::default().txs, 65_536);
+}

@@ -8,7 +8,11 @@ use crate::{cli::output::Output, types::Height};
 use anyhow::Context;
 use clap::Args;
 use serde::Serialize;
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 use tokio::time::{Instant, sleep};
 
 /// How long the network is left alone first.
@@ -88,7 +92,8 @@ async fn measure(net: &BenchNet, span: Duration) -> anyhow::Result<IdleFigures> 
     })
 }
 
-/// Processor time of this process in clock ticks.
+/// Processor time of processes in clock ticks.
+#[derive(Default)]
 pub(super) struct Spent {
     user: u64,
     system: u64,
@@ -96,16 +101,31 @@ pub(super) struct Spent {
 }
 
 impl Spent {
+    /// Of this process.
     pub(super) fn read() -> anyhow::Result<Self> {
-        let (_, user, system) = stat("/proc/self/stat".as_ref())?;
-        let mut threads = BTreeMap::new();
-        for entry in std::fs::read_dir("/proc/self/task").context("cannot list `/proc/self/task`")? {
+        Self::of([std::process::id()])
+    }
+
+    /// Of these processes together.
+    pub(super) fn of(pids: impl IntoIterator<Item = u32>) -> anyhow::Result<Self> {
+        let mut spent = Self::default();
+        for pid in pids {
+            spent.add(&PathBuf::from(format!("/proc/{pid}")))?;
+        }
+        Ok(spent)
+    }
+
+    fn add(&mut self, process: &Path) -> anyhow::Result<()> {
+        let (_, user, system) = stat(&process.join("stat"))?;
+        let tasks = process.join("task");
+        for entry in std::fs::read_dir(&tasks).with_context(|| format!("cannot list `{}`", tasks.display()))? {
             // A thread may end between the listing and the look at it.
             if let Ok((name, user, system)) = stat(&entry?.path().join("stat")) {
-                *threads.entry(name).or_default() += user + system;
+                *self.threads.entry(name).or_default() += user + system;
             }
         }
-        Ok(Self { user, system, threads })
+        (self.user, self.system) = (self.user + user, self.system + system);
+        Ok(())
     }
 
     /// All of it in seconds.
@@ -122,7 +142,7 @@ impl Spent {
 }
 
 /// Name, user and system ticks of a `stat` file of proc(5).
-fn stat(path: &std::path::Path) -> anyhow::Result<(String, u64, u64)> {
+fn stat(path: &Path) -> anyhow::Result<(String, u64, u64)> {
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?;
     parse_stat(&text).with_context(|| format!("`{}` is not as proc(5) describes it", path.display()))
 }

@@ -1,5 +1,6 @@
 //! `bench`: the figures a user may want to measure on his own machine, of the machine itself or against a running network.
 
+mod anvil;
 mod blocks;
 mod catch_up;
 mod dead_proposer;
@@ -14,6 +15,7 @@ mod machine;
 mod net;
 mod proofs;
 mod recovery;
+mod recovery_kill;
 mod root;
 mod sample;
 mod signatures;
@@ -52,7 +54,7 @@ pub enum BenchCommand {
     Erasure(erasure::ErasureArgs),
     /// Time of the state root after a block on a large state, and its memory; needs no network
     Root(root::RootArgs),
-    /// What a block of a large state writes, and how long a start takes after a kill; needs no network
+    /// What a block of a large state writes, and how long a start takes after a kill; --kill does it to a real node
     Recovery(recovery::RecoveryArgs),
     /// Time of signature checks on one core, alone and in batches; needs no network
     Signatures(signatures::SignaturesArgs),

@@ -1,5 +1,6 @@
 //! A large state on its way to the disk and back: what a block writes, and how long a start takes after a kill.
 
+use super::recovery_kill::{self, Kills};
 use crate::{
     cli::output::Output,
     roles::trial::{BlockTimes, StartTimes, StateTrial},
@@ -31,6 +32,17 @@ pub struct RecoveryArgs {
     /// Directory for the database [default: a temporary one]
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
+    /// Instead kill a validator's process under load so many times, on a localnet of its own, and check that nothing final is lost
+    #[arg(
+        long,
+        value_name = "TIMES",
+        value_parser = clap::value_parser!(u32).range(1..=1_000),
+        conflicts_with_all = ["touched", "receipts", "blocks", "dir"]
+    )]
+    kill: Option<u32>,
+    /// Seed of when it is killed [default: a new one, which is printed]
+    #[arg(long, value_name = "S", requires = "kill")]
+    seed: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -57,6 +69,9 @@ struct StartFigures {
 
 /// Measures and prints.
 pub async fn run(args: RecoveryArgs, output: &Output) -> anyhow::Result<()> {
+    if let Some(times) = args.kill {
+        return recovery_kill::run(Kills { times, accounts: args.accounts, seed: args.seed }, output).await;
+    }
     let dir = args.dir.clone().unwrap_or_else(std::env::temp_dir).join(format!("cess-recovery-{}", std::process::id()));
     let place = dir.clone();
     let measured = tokio::task::spawn_blocking(move || measure(&args, &place)).await?;

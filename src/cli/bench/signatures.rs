@@ -2,7 +2,10 @@
 
 use crate::{
     cli::output::{Output, table},
-    crypto::{EcdsaKey, PublicKey, SecretKey, Signature, recover_address, verify_all_zip215, verify_zip215},
+    crypto::{
+        EcdsaKey, KnownKeys, PublicKey, SecretKey, Signature, Zip215Item, judge_zip215, recover_address,
+        verify_all_zip215, verify_zip215,
+    },
 };
 use alloy_primitives::keccak256;
 use anyhow::{Context, ensure};
@@ -13,7 +16,11 @@ use std::{hint::black_box, time::Instant};
 /// Gas of Ethereum's `ecrecover`, the measure of the others.
 const ECRECOVER_GAS: f64 = 3_000.0;
 /// Sizes of the measured batches.
-const BATCHES: [usize; 5] = [2, 8, 32, 128, 1_024];
+const BATCHES: [usize; 7] = [2, 8, 32, 128, 256, 512, 1_024];
+/// Signatures a node checks at once while many transactions come in.
+const NODES_BATCH: usize = 512;
+/// Signatures of each key, where keys sign more than one.
+const SHARING: usize = 4;
 
 /// Arguments of `cess bench signatures`.
 #[derive(Debug, Args)]
@@ -57,9 +64,9 @@ fn measure(rounds: u32) -> anyhow::Result<Vec<Line>> {
     };
     let mut lines = vec![line("ecrecover".into(), ecrecover)];
 
-    let signed: Vec<_> = (0..BATCHES[BATCHES.len() - 1]).map(signed).collect();
-    let items: Vec<(&[u8], Signature, PublicKey)> =
-        signed.iter().map(|(message, signature, key)| (message.as_slice(), *signature, *key)).collect();
+    let most = BATCHES[BATCHES.len() - 1];
+    let own: Vec<_> = (0..most).map(|index| signed(index, index)).collect();
+    let items = items(&own);
     let single = best(rounds, &mut || {
         ensure!(verify_zip215(black_box(&items[0])), "a good signature was refused");
         Ok(())
@@ -72,13 +79,34 @@ fn measure(rounds: u32) -> anyhow::Result<Vec<Line>> {
         })?;
         lines.push(line(format!("ed25519, {size} at once"), whole / size as f64));
     }
+    let shared: Vec<_> = (0..most).map(|index| signed(index, index % (NODES_BATCH / SHARING))).collect();
+    let mut forged = own.clone();
+    forged[NODES_BATCH / 3].1.0[40] ^= 1;
+    let cases =
+        [("keys known", &own, 0), ("keys known, four of each", &shared, 0), ("keys known, one is bad", &forged, 1)];
+    for (what, signed, bad) in cases {
+        let (items, known) = (self::items(&signed[..NODES_BATCH]), KnownKeys::default());
+        let whole = best(rounds, &mut || {
+            let found = judge_zip215(black_box(&items), &known).into_iter().filter(|valid| !valid).count();
+            ensure!(found == bad, "{found} of {NODES_BATCH} were refused, {bad} are bad");
+            Ok(())
+        })?;
+        lines.push(line(format!("ed25519, {NODES_BATCH} at once, {what}"), whole / NODES_BATCH as f64));
+    }
     Ok(lines)
 }
 
-/// A message, its signature and a key of its own.
-fn signed(index: usize) -> (Vec<u8>, Signature, PublicKey) {
-    let seed = keccak256(index.to_le_bytes());
-    let (key, message) = (SecretKey::from_bytes(&seed.0), seed.to_vec());
+/// A message, its signature and its key.
+type Signed = (Vec<u8>, Signature, PublicKey);
+
+fn items(signed: &[Signed]) -> Vec<Zip215Item<'_>> {
+    signed.iter().map(|(message, signature, key)| (message.as_slice(), *signature, *key)).collect()
+}
+
+/// One of many messages, signed by one of many keys.
+fn signed(message: usize, key: usize) -> Signed {
+    let (message, seed) = (keccak256(message.to_le_bytes()).to_vec(), keccak256(key.to_be_bytes()));
+    let key = SecretKey::from_bytes(&seed.0);
     let signature = key.sign(&message);
     (message, signature, key.public())
 }

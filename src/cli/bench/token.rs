@@ -3,7 +3,7 @@
 //! Balances lie where Solidity puts a mapping in slot 0. Whoever creates it owns 2¹²⁸ − 1 units.
 
 use crate::types::{Address, U256};
-use alloy_primitives::{Bytes, hex};
+use alloy_primitives::{Bytes, hex, keccak256};
 
 /// `transfer(address,uint256)`.
 const TRANSFER: [u8; 4] = hex!("a9059cbb");
@@ -16,7 +16,7 @@ const CREATION: [u8; 36] = hex!(
 );
 
 /// The contract.
-const RUNTIME: [u8; 138] = hex!(
+static RUNTIME: [u8; 138] = hex!(
     "5f3560e01c" "8063a9059cbb14602c57" // transfer(address,uint256) => 0x2c
     "6370a0823114601b57" "5f5ffd"       // balanceOf(address) => 0x1b; anything else reverts
     "5b6004355f52" "60405f20" "545f52" "60205ff3" // 0x1b: return balances[argument]
@@ -33,6 +33,18 @@ const RUNTIME: [u8; 138] = hex!(
 /// What creates the token.
 pub fn init_code() -> Bytes {
     [CREATION.as_slice(), &RUNTIME].concat().into()
+}
+
+/// The contract's code.
+pub fn runtime() -> Bytes {
+    Bytes::from_static(&RUNTIME)
+}
+
+/// Where `owner`'s balance lies.
+pub fn slot(owner: &Address) -> U256 {
+    let mut key = [0; 64];
+    key[12..32].copy_from_slice(owner.as_slice());
+    keccak256(key).into()
 }
 
 /// Call data that moves `amount` to `to`.

@@ -34,6 +34,7 @@ const DEADLINE: Duration = Duration::from_secs(60);
 const STALLED: Duration = Duration::from_secs(20);
 
 /// Where transactions go in.
+#[derive(Clone)]
 pub struct Door {
     transport: HttpTransport,
     bulk: bool,
@@ -189,7 +190,7 @@ struct Progress {
 
 impl Feed<'_> {
     /// Hands in all `parts` side by side and watches until everything is committed, or the time is over.
-    pub async fn run(&self, parts: Vec<Vec<Bytes>>) -> anyhow::Result<Seen> {
+    pub async fn run(&self, parts: &[Vec<Bytes>]) -> anyhow::Result<Seen> {
         let (total, count) = (parts.iter().map(Vec::len).sum(), parts.len().max(1));
         let progress = Progress { sent: Default::default(), waiting: AtomicUsize::new(0) };
         let began = Instant::now();

@@ -1,6 +1,6 @@
 //! Signed transactions by the hundred thousand: many senders that pay each other, and what funds them.
 //!
-//! Must not know who takes them. Invariants: everything is signed before anything is measured; a sender's transactions are in
+//! Must not know who takes them. Invariants: the same arguments give the same transactions; everything is signed before anything is measured; a sender's transactions are in
 //! the order of its nonces, and all senders have their nth before any has its next.
 
 use super::token;
@@ -40,8 +40,17 @@ pub enum Kind {
     Erc20,
 }
 
+/// Who is paid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Payees {
+    /// The senders each other: the state stays as large as it is.
+    Senders,
+    /// An account of its own for each transaction, which comes into being by it.
+    New,
+}
+
 /// One of many senders.
-enum Sender {
+pub enum Sender {
     Native(SecretKey),
     Ethereum(EcdsaKey),
 }
@@ -63,7 +72,8 @@ pub struct Setup {
 }
 
 impl Sender {
-    fn new(kind: Kind, index: usize) -> Self {
+    /// The same one for the same index.
+    pub fn new(kind: Kind, index: usize) -> Self {
         let seed = keccak256(format!("cess bench sender {index}"));
         match kind {
             Kind::Native => Self::Native(SecretKey::from_bytes(&seed.0)),
@@ -71,56 +81,74 @@ impl Sender {
         }
     }
 
-    fn address(&self) -> Address {
+    /// Its account.
+    pub fn address(&self) -> Address {
         match self {
             Self::Native(key) => native_address(&key.public()),
             Self::Ethereum(key) => key.address(),
         }
     }
 
-    fn pay(&self, chain_id: ChainId, nonce: u64, gas_limit: u64, payment: &Payment) -> Bytes {
+    /// A signed transaction.
+    pub fn pay(&self, chain_id: ChainId, nonce: u64, payment: &Payment) -> Bytes {
         match self {
             Self::Native(key) => NativeTx {
                 chain_id,
                 nonce,
                 max_priority_fee: 1,
                 max_fee: FEE_CAP,
-                gas_limit,
+                gas_limit: payment.gas_limit,
                 key: key.public(),
                 to: payment.to,
                 value: payment.value,
                 data: payment.data.clone(),
             }
             .sign(key),
-            Self::Ethereum(key) => ethereum(key, chain_id, nonce, gas_limit, payment),
+            Self::Ethereum(key) => ethereum(key, chain_id, nonce, payment),
         }
     }
 }
 
-struct Payment {
+/// What a transaction does.
+pub struct Payment {
     to: Address,
     value: U256,
     data: Bytes,
+    gas_limit: u64,
+}
+
+impl Payment {
+    /// The smallest one of this kind to `to`; tokens are `coin`'s.
+    pub fn smallest(kind: Kind, coin: Address, to: Address) -> Self {
+        match kind {
+            Kind::Erc20 => Self::units(coin, to, 1, TOKEN_GAS),
+            Kind::Native | Kind::Transfer => Self::of(U256::from(1), to),
+        }
+    }
+
+    fn of(value: U256, to: Address) -> Self {
+        Self { to, value, data: Bytes::new(), gas_limit: TRANSFER_GAS }
+    }
+
+    fn units(coin: Address, to: Address, units: u64, gas_limit: u64) -> Self {
+        Self { to: coin, value: U256::ZERO, data: token::transfer(to, U256::from(units)), gas_limit }
+    }
 }
 
 impl Workload {
-    /// `count` transactions of `accounts` senders, whose senders fall into `parts`.
-    pub fn sign(kind: Kind, chain_id: ChainId, accounts: usize, count: usize, parts: usize) -> Self {
+    /// `count` transactions of `accounts` senders, which fall into `parts`.
+    pub fn sign(kind: Kind, chain_id: ChainId, accounts: usize, count: usize, parts: usize, payees: Payees) -> Self {
         let senders: Vec<Sender> = (0..accounts).into_par_iter().map(|index| Sender::new(kind, index)).collect();
         let addresses: Vec<Address> = senders.par_iter().map(Sender::address).collect();
         let devs = dev_accounts();
         let coin = devs[0].address.create(0);
         let one = |index: usize| {
             let (round, sender) = (index / accounts, index % accounts);
-            let to = addresses[(sender + 1 + round) % accounts];
-            let (payment, gas) = match kind {
-                Kind::Erc20 => {
-                    let data = token::transfer(to, U256::from(1));
-                    (Payment { to: coin, value: U256::ZERO, data }, TOKEN_GAS)
-                }
-                _ => (Payment { to, value: U256::from(1), data: Bytes::new() }, TRANSFER_GAS),
+            let to = match payees {
+                Payees::Senders => addresses[(sender + 1 + round) % accounts],
+                Payees::New => Address::from_word(keccak256(format!("cess bench payee {index}"))),
             };
-            senders[sender].pay(chain_id, nonce_of(round), gas, &payment)
+            senders[sender].pay(chain_id, nonce_of(round), &Payment::smallest(kind, coin, to))
         };
         let txs: Vec<Bytes> = (0..count).into_par_iter().map(one).collect();
         let mut split = vec![Vec::with_capacity(count / parts + 1); parts];
@@ -137,25 +165,20 @@ fn nonce_of(round: usize) -> u64 {
 
 /// Gifts to every sender, shared out among the well-known accounts. The first of them also creates the token and hands it out.
 fn setup(kind: Kind, chain_id: ChainId, devs: &[DevAccount], coin: Address, senders: &[Address]) -> Vec<Setup> {
-    let gift = |to: &Address| Payment { to: *to, value: Amount::tokens(GIFT_TOKENS).0, data: Bytes::new() };
+    let gift = |to: &Address| Payment::of(Amount::tokens(GIFT_TOKENS).0, *to);
     let (first, others) = devs.split_first().expect("there are ten");
     let mut all = Vec::new();
     if kind == Kind::Erc20 {
         let creation =
             TxEip1559 { gas_limit: SETUP_GAS, input: token::init_code(), to: TxKind::Create, ..fees(chain_id, 0) };
-        let units =
-            |to: &Address| Payment { to: coin, value: U256::ZERO, data: token::transfer(*to, U256::from(GIFT_UNITS)) };
-        let hand_out =
-            (1u64..).zip(senders).map(|(nonce, to)| ethereum(&first.key, chain_id, nonce, SETUP_GAS, &units(to)));
+        let units = |to: &Address| Payment::units(coin, *to, GIFT_UNITS, SETUP_GAS);
+        let hand_out = (1u64..).zip(senders).map(|(nonce, to)| ethereum(&first.key, chain_id, nonce, &units(to)));
         let txs = std::iter::once(sign_eip1559(&creation, &first.key)).chain(hand_out).collect();
         all.push(Setup { from: first.address, txs });
     }
     for (index, dev) in others.iter().enumerate() {
         let mine = senders.iter().skip(index).step_by(others.len());
-        let txs = (0u64..)
-            .zip(mine)
-            .map(|(nonce, to)| ethereum(&dev.key, chain_id, nonce, TRANSFER_GAS, &gift(to)))
-            .collect();
+        let txs = (0u64..).zip(mine).map(|(nonce, to)| ethereum(&dev.key, chain_id, nonce, &gift(to))).collect();
         all.push(Setup { from: dev.address, txs });
     }
     all
@@ -166,9 +189,9 @@ fn fees(chain_id: ChainId, nonce: u64) -> TxEip1559 {
     TxEip1559 { chain_id, nonce, max_fee_per_gas, max_priority_fee_per_gas: 1, ..TxEip1559::default() }
 }
 
-fn ethereum(key: &EcdsaKey, chain_id: ChainId, nonce: u64, gas_limit: u64, payment: &Payment) -> Bytes {
+fn ethereum(key: &EcdsaKey, chain_id: ChainId, nonce: u64, payment: &Payment) -> Bytes {
     let tx = TxEip1559 {
-        gas_limit,
+        gas_limit: payment.gas_limit,
         to: payment.to.into(),
         value: payment.value,
         input: payment.data.clone(),
@@ -186,7 +209,7 @@ mod tests {
     #[test]
     fn every_sender_counts_up_and_keeps_to_its_part() {
         for kind in [Kind::Native, Kind::Transfer, Kind::Erc20] {
-            let workload = Workload::sign(kind, 11_332, 6, 20, 4);
+            let workload = Workload::sign(kind, 11_332, 6, 20, 4, Payees::Senders);
             let mut part_of = BTreeMap::new();
             let mut next: BTreeMap<Address, u64> = BTreeMap::new();
             for (part, raw) in
@@ -199,5 +222,12 @@ mod tests {
             }
             assert_eq!((next.len(), next.values().sum::<u64>()), (6, 20));
         }
+    }
+
+    #[test]
+    fn new_payees_are_all_different() {
+        let workload = Workload::sign(Kind::Native, 11_332, 6, 20, 4, Payees::New);
+        let payees = workload.parts.iter().flatten().map(|raw| decode_and_recover(raw, 11_332).unwrap().to());
+        assert_eq!(payees.collect::<std::collections::BTreeSet<_>>().len(), 20);
     }
 }

@@ -1,7 +1,7 @@
 //! Transactions of Ethereum's own chains: without EIP-155, with blobs, with whatever gas limit.
 
 use crate::{
-    crypto::{EcdsaSignature, recover_address},
+    crypto::{EcdsaSignature, KnownKeys, recover_address},
     ledger::tx::{BlobFields, Fields, TxError, TxSignature, VerifiedTx, recover_authority},
     types::ChainId,
 };
@@ -11,6 +11,7 @@ use alloy_consensus::{
 };
 use alloy_eips::{Typed2718, eip2718::Decodable2718, eip7594::BlobTransactionSidecarVariant};
 use alloy_primitives::{Bytes, Signature, keccak256};
+use std::sync::Arc;
 
 /// EIP-2718 type of blob transactions.
 const BLOB_TX_TYPE: u8 = 3;
@@ -26,9 +27,9 @@ pub fn decode(raw: &[u8], chain_id: ChainId) -> Result<VerifiedTx, TxError> {
     }
 }
 
-/// Decodes many envelopes, each as [`decode`] does.
-pub fn decode_all(raws: &[&[u8]], chain_id: ChainId) -> Vec<Result<VerifiedTx, TxError>> {
-    raws.iter().map(|raw| decode(raw, chain_id)).collect()
+/// Decodes many envelopes, each as [`decode`] does. None of them names an ed25519 key.
+pub fn decode_all(raws: &[&[u8]], chain_id: ChainId, _: &KnownKeys) -> Vec<Result<Arc<VerifiedTx>, TxError>> {
+    raws.iter().map(|raw| decode(raw, chain_id).map(Arc::new)).collect()
 }
 
 fn of_envelope(envelope: &TxEnvelope, raw: &[u8], chain_id: ChainId) -> Result<VerifiedTx, TxError> {

@@ -7,23 +7,18 @@
 use super::{
     super::tx::{Fields, TxError, check},
     NATIVE_TX_TYPE, Unproven,
+    head::{HEAD_ITEMS, Head, check_shortest},
 };
 use crate::{
-    crypto::{
-        PublicKey, SecretKey, Signature,
-        hash::{DOMAIN_NATIVE_TX, tagged},
-        native_address,
-    },
-    types::{Address, B256, ChainId, U256},
+    crypto::{PublicKey, SecretKey, Signature, native_address},
+    types::{Address, ChainId, U256},
 };
-use alloy_primitives::{B512, Bytes};
-use alloy_rlp::{Decodable, Encodable, Header, RlpDecodable, RlpEncodable};
+use alloy_primitives::Bytes;
+use alloy_rlp::{Decodable, Header, RlpDecodable, RlpEncodable};
 use revm::{context_interface::cfg::GasParams, primitives::hardfork::SpecId};
 
 /// Most calls of a batch.
 pub const BATCH_MAX_CALLS: usize = 1_024;
-/// Items of the list before the one that tells a batch from a single call.
-const ITEMS_BEFORE_CALLS: usize = 6;
 
 alloy_sol_types::sol! {
     /// What a failed batch reverts with: which call failed, and its own revert data. Nothing of any call remains.
@@ -61,31 +56,6 @@ pub struct NativeBatch {
     pub calls: Vec<Call>,
 }
 
-/// The signed part of the list.
-#[derive(RlpEncodable)]
-struct Unsigned<'a> {
-    chain_id: u64,
-    nonce: u64,
-    max_priority_fee: u64,
-    max_fee: u64,
-    gas_limit: u64,
-    key: B256,
-    calls: &'a Vec<Call>,
-}
-
-/// The whole list.
-#[derive(RlpEncodable, RlpDecodable)]
-struct Signed {
-    chain_id: u64,
-    nonce: u64,
-    max_priority_fee: u64,
-    max_fee: u64,
-    gas_limit: u64,
-    key: B256,
-    calls: Vec<Call>,
-    signature: B512,
-}
-
 impl NativeBatch {
     /// The account that sends it, and that every callee sees as its caller.
     pub fn sender(&self) -> Address {
@@ -94,36 +64,28 @@ impl NativeBatch {
 
     /// What the key signs.
     pub fn signing_hash(&self) -> [u8; 32] {
-        let body = Unsigned {
-            chain_id: self.chain_id,
-            nonce: self.nonce,
-            max_priority_fee: self.max_priority_fee,
-            max_fee: self.max_fee,
-            gas_limit: self.gas_limit,
-            key: B256::from(self.key.0),
-            calls: &self.calls,
-        };
-        tagged(DOMAIN_NATIVE_TX, &[&alloy_rlp::encode(body)])
+        self.head().signing_hash(&[&self.calls])
     }
 
     /// Signs with the key the batch names and returns the envelope.
     pub fn sign(&self, secret: &SecretKey) -> Bytes {
         assert_eq!(secret.public(), self.key, "a native batch is signed by the key it names");
-        self.clone().envelope(secret.sign(&self.signing_hash())).into()
+        self.envelope(&secret.sign(&self.signing_hash())).into()
     }
 
-    fn envelope(self, signature: Signature) -> Vec<u8> {
-        let list = Signed {
+    fn envelope(&self, signature: &Signature) -> Vec<u8> {
+        self.head().envelope(&[&self.calls], signature)
+    }
+
+    fn head(&self) -> Head {
+        Head {
             chain_id: self.chain_id,
             nonce: self.nonce,
             max_priority_fee: self.max_priority_fee,
             max_fee: self.max_fee,
             gas_limit: self.gas_limit,
-            key: B256::from(self.key.0),
-            calls: self.calls,
-            signature: B512::from(signature.0),
-        };
-        list.envelope()
+            key: self.key,
+        }
     }
 
     /// The batch as all types of transactions are looked at.
@@ -133,31 +95,9 @@ impl NativeBatch {
             return Err(TxError::CallCount { calls, max });
         };
         let value = self.calls.iter().try_fold(U256::ZERO, |sum, call| sum.checked_add(call.value));
-        Ok(Fields {
-            tx_type: NATIVE_TX_TYPE,
-            chain_id: self.chain_id,
-            gas_limit: self.gas_limit,
-            max_fee: u128::from(self.max_fee),
-            priority_fee: Some(u128::from(self.max_priority_fee)),
-            to: Some(first.to),
-            value: value.ok_or(TxError::BatchValue)?,
-            input: first.data.clone(),
-            access_list: Default::default(),
-            authorizations: Vec::new(),
-            authorities: Vec::new(),
-            calls: self.calls,
-            bound: true,
-            blobs: None,
-        })
-    }
-}
-
-impl Signed {
-    fn envelope(&self) -> Vec<u8> {
-        let mut raw = Vec::with_capacity(1 + self.length());
-        raw.push(NATIVE_TX_TYPE);
-        self.encode(&mut raw);
-        raw
+        let value = value.ok_or(TxError::BatchValue)?;
+        let (to, input, head) = (Some(first.to), first.data.clone(), self.head());
+        Ok(Fields { to, value, input, calls: self.calls, ..head.fields() })
     }
 }
 
@@ -167,7 +107,7 @@ pub fn is_batch(raw: &[u8]) -> bool {
     if !Header::decode(&mut rest).is_ok_and(|header| header.list) {
         return false;
     }
-    for _ in 0..ITEMS_BEFORE_CALLS {
+    for _ in 0..HEAD_ITEMS {
         let Ok(header) = Header::decode(&mut rest) else { return false };
         let Some(next) = rest.get(header.payload_length..) else { return false };
         rest = next;
@@ -177,25 +117,11 @@ pub fn is_batch(raw: &[u8]) -> bool {
 
 /// Decodes an envelope without judging it.
 pub fn decode_batch(raw: &[u8]) -> Result<(NativeBatch, Signature), TxError> {
-    let malformed = |reason: String| TxError::Malformed(reason);
-    let (&kind, mut payload) = raw.split_first().ok_or_else(|| malformed("it is empty".into()))?;
-    if kind != NATIVE_TX_TYPE {
-        return Err(TxError::UnknownType(kind));
-    }
-    let list = Signed::decode(&mut payload).map_err(|e| malformed(e.to_string()))?;
-    if list.envelope() != raw {
-        return Err(malformed("it is not in its shortest encoding, or bytes follow it".into()));
-    }
-    let batch = NativeBatch {
-        chain_id: list.chain_id,
-        nonce: list.nonce,
-        max_priority_fee: list.max_priority_fee,
-        max_fee: list.max_fee,
-        gas_limit: list.gas_limit,
-        key: PublicKey(list.key.0),
-        calls: list.calls,
-    };
-    Ok((batch, Signature(list.signature.0)))
+    let (head, calls, signature) = Head::decode(raw, |list| Vec::<Call>::decode(list))?;
+    let Head { chain_id, nonce, max_priority_fee, max_fee, gas_limit, key } = head;
+    let batch = NativeBatch { chain_id, nonce, max_priority_fee, max_fee, gas_limit, key, calls };
+    check_shortest(raw, &batch.envelope(&signature))?;
+    Ok((batch, signature))
 }
 
 /// Decodes an envelope and checks its form.

@@ -5,7 +5,7 @@
 //! while a quorum runs, and all nodes go on after the last start.
 
 mod chaos;
-mod witness;
+pub(super) mod witness;
 
 use super::{
     load::Load,
@@ -159,7 +159,7 @@ fn millis(duration: Duration) -> u64 {
 }
 
 /// Follows one node through its lives. Ends only with a violation.
-async fn watch(node: &BenchNode, index: usize, witness: &Witness) -> Result<Infallible, Violation> {
+pub(super) async fn watch(node: &BenchNode, index: usize, witness: &Witness) -> Result<Infallible, Violation> {
     let chain = RemoteChain::new(node.rpc.clone());
     let (mut next, mut answers) = (1, false);
     loop {
@@ -192,7 +192,7 @@ async fn go_on(witness: &Witness) -> Result<Infallible, Violation> {
 }
 
 /// Waits until every node has added a few blocks to what anybody has shown; returns how long that took.
-async fn settle(witness: &Witness) -> anyhow::Result<Duration> {
+pub(super) async fn settle(witness: &Witness) -> anyhow::Result<Duration> {
     let (began, goal) = (Instant::now(), witness.tally().height + SETTLED_BLOCKS);
     loop {
         let tips = witness.tips();
@@ -208,7 +208,7 @@ async fn settle(witness: &Witness) -> anyhow::Result<Duration> {
 }
 
 /// The last look: every height and every outcome at one node.
-async fn audit(node: &BenchNode, index: usize, witness: &Witness) -> anyhow::Result<()> {
+pub(super) async fn audit(node: &BenchNode, index: usize, witness: &Witness) -> anyhow::Result<()> {
     let tip = witness.tips()[index];
     let blocks = stream::iter(1..=tip).map(|height| async move {
         let block = node.block(height).await?;
@@ -227,7 +227,8 @@ async fn audit(node: &BenchNode, index: usize, witness: &Witness) -> anyhow::Res
     Ok(())
 }
 
-fn check_logs(net: &BenchNet) -> anyhow::Result<()> {
+/// Fails if a node logged what it must not.
+pub(super) fn check_logs(net: &BenchNet) -> anyhow::Result<()> {
     for node in &net.nodes {
         let path = node.dir.join("log");
         let text = std::fs::read(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
