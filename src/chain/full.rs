@@ -26,13 +26,13 @@ use crate::{
     kv::{Batch, Durability, Kv},
     ledger::{
         commitment::{StateCommitment, StateTrie},
-        executor::{self, BlockEnv, Execution, Receipt, Rules},
+        executor::{self, BlockEnv, Execution, Executor, Receipt, Rules},
         genesis::Genesis,
         state::{StateDelta, StateView},
         tx::{TxError, VerifiedTx},
     },
     runtime::{Counter, Gauge, Node, Timer, Worker},
-    types::{Address, B256, BlockId, ChainId, Height, Params, params::BLOCK_GAS_LIMIT},
+    types::{Address, B256, BlockId, ChainId, ExecutorChoice, Height, Params, params::BLOCK_GAS_LIMIT},
 };
 use parking_lot::Mutex;
 use std::{
@@ -62,6 +62,7 @@ pub struct FullChain {
     past: PastStates,
     undo: UndoLog,
     keeping: Keeping,
+    executor: Box<dyn Executor>,
     kv: Arc<dyn Kv>,
     /// Height of the newest checkpoint.
     checkpointed: Mutex<Option<Height>>,
@@ -83,15 +84,16 @@ impl FullChain {
         genesis: &Genesis,
         keeping: Keeping,
     ) -> Result<Arc<Self>, StoreError> {
-        Self::open_sharing(node, kv, genesis, keeping, None)
+        Self::open_sharing(node, kv, genesis, keeping, ExecutorChoice::default(), None)
     }
 
-    /// As [`FullChain::open_keeping`], remembering checked signatures in `memo` if there is one.
+    /// As [`FullChain::open_keeping`], running blocks as `executor` says and remembering checked signatures in `memo` if there is one.
     pub fn open_sharing(
         node: &Node,
         kv: Arc<dyn Kv>,
         genesis: &Genesis,
         keeping: Keeping,
+        executor: ExecutorChoice,
         memo: Option<Arc<SignatureMemo>>,
     ) -> Result<Arc<Self>, StoreError> {
         if unfinished(kv.as_ref())? {
@@ -114,6 +116,8 @@ impl FullChain {
         let head = watch::Sender::new(Arc::new(Head::new(newest, next, node.clock.unix_ms(), interval)));
         let (recent, past, checkpointed) =
             (RecentStates::new(height, trie), PastStates::default(), Mutex::new(checkpointed));
+        let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+        let executor = executor::chosen(executor, cores);
         let (node, worker) = (node.clone(), node.workers.register("executor"));
         let chain = Arc::new(Self {
             node,
@@ -125,6 +129,7 @@ impl FullChain {
             past,
             undo,
             keeping,
+            executor,
             kv,
             checkpointed,
             committees,
@@ -331,7 +336,7 @@ impl FullChain {
         let (txs, positions, mut skipped) = self.decode(block);
         let env =
             BlockEnv { round: header.round, ..self.env(&parent, height, header.time_ms, beacon, header.proposer) };
-        let execution = executor::execute(&self.state, &env, &txs).map_err(|e| failed(e.to_string()))?;
+        let execution = self.executor.execute(&self.state, &env, &txs).map_err(|e| failed(e.to_string()))?;
         skipped.extend(execution.skipped.iter().map(|skip| SkippedTx {
             index: positions[skip.index],
             hash: skip.hash.0,

@@ -23,6 +23,7 @@ use crate::{
     network::Network,
     rpc::RpcModule,
     runtime::Node,
+    types::ExecutorChoice,
 };
 use jsonrpsee::core::RegisterMethodError;
 use std::{path::PathBuf, sync::Arc};
@@ -38,6 +39,8 @@ pub struct ChainConfig {
     pub sync: SyncConfig,
     /// What it keeps of the past.
     pub keeping: Keeping,
+    /// How it runs blocks.
+    pub executor: ExecutorChoice,
     /// Signatures checked already, if nodes of this process share that.
     pub memo: Option<Arc<SignatureMemo>>,
 }
@@ -85,8 +88,9 @@ impl ChainNode {
         let worker = node.workers.register("state sync");
         StateSync { node, net: &net, kv: &kv, genesis, config: &config.sync, worker: &worker }.run().await?;
         let (context, genesis) = (node.clone(), genesis.clone());
-        let chain =
-            node.pool.run(move || FullChain::open_sharing(&context, kv, &genesis, config.keeping, config.memo)).await?;
+        let open =
+            move || FullChain::open_sharing(&context, kv, &genesis, config.keeping, config.executor, config.memo);
+        let chain = node.pool.run(open).await?;
         checkpointer::spawn(node, chain.clone());
         server.attach(chain.clone(), worker);
         let outbox = spawn_gossip(node, net.clone(), chain.clone());

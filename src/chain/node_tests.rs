@@ -99,7 +99,14 @@ impl Town {
             net.dial(peer.net.listen_addrs().remove(0)).await.unwrap();
         }
         let wal_dir = self.dir.path().join(format!("n{i}"));
-        let config = ChainConfig { wal_dir, bft: BftConfig::default(), sync, keeping: Default::default(), memo: None };
+        let config = ChainConfig {
+            wal_dir,
+            bft: BftConfig::default(),
+            sync,
+            keeping: Default::default(),
+            executor: Default::default(),
+            memo: None,
+        };
         let chain = ChainNode::start(&node, kv.clone(), net.clone(), &keys, &self.genesis, config).await.unwrap();
         Resident { node, kv, net, chain }
     }
@@ -230,6 +237,7 @@ async fn lone_validator(town: &Town) -> (NodeRuntime, Remains) {
             bft: BftConfig::default(),
             sync: Default::default(),
             keeping: Default::default(),
+            executor: Default::default(),
             memo: None,
         };
         let chain = ChainNode::start(&node, kv.clone(), net.clone(), &keys, &genesis, config).await?;
@@ -469,6 +477,7 @@ async fn without_an_offer_only_those_who_insist_give_up() {
         bft: BftConfig::default(),
         sync,
         keeping: Default::default(),
+        executor: Default::default(),
         memo: None,
     };
     let kv = Arc::new(MemoryKv::new());

@@ -61,6 +61,7 @@ pub(super) fn config(layers: &Layers) -> Result<Config, ConfigError> {
             mempool_max_txs: at("chain", "mempool_max_txs").number(16..=1_000_000)?,
             history: at("chain", "history").parse()?,
             checkpoint_blocks: at("chain", "checkpoint_blocks").number(0..=1_000_000)?,
+            executor: at("chain", "executor").parse()?,
         },
     })
 }
@@ -98,6 +99,7 @@ pub(super) fn layers(config: &Config) -> Layers {
         ("chain", "mempool_max_txs", number(chain.mempool_max_txs)),
         ("chain", "history", text(&chain.history)),
         ("chain", "checkpoint_blocks", number(chain.checkpoint_blocks)),
+        ("chain", "executor", text(&chain.executor)),
     ];
     let mut layers = Layers::defaults();
     for (section, key, value) in values {

@@ -24,6 +24,7 @@ pub async fn start(base: &mut Base) -> anyhow::Result<()> {
             history: base.config.chain.history,
             checkpoint_blocks: base.config.chain.checkpoint_blocks.into(),
         },
+        executor: base.config.chain.executor,
         memo: base.memo.clone(),
     };
     let (network, kv) = (base.network.clone(), base.kv.clone());
