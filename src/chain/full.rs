@@ -12,7 +12,8 @@ use super::{
     error::StoreError,
     head::{Decided, Head, Ordered},
     keeping::Keeping,
-    mempool::{Limits, Mempool, PoolError, SignatureMemo},
+    mempool::{Mempool, PoolError, SignatureMemo},
+    options::ChainOptions,
     order::Unexecuted,
     past::{Past, PastStates},
     recent::RecentStates,
@@ -26,7 +27,7 @@ use crate::{
     kv::{Batch, Durability, Kv},
     ledger::{
         commitment::{StateCommitment, StateTrie},
-        executor::{self, BlockEnv, Execution, Receipt, Rules},
+        executor::{self, BlockEnv, Execution, Executor, Receipt, Rules},
         genesis::Genesis,
         state::{StateDelta, StateView},
         tx::{TxError, VerifiedTx},
@@ -62,6 +63,7 @@ pub struct FullChain {
     past: PastStates,
     undo: UndoLog,
     keeping: Keeping,
+    executor: Box<dyn Executor>,
     kv: Arc<dyn Kv>,
     /// Height of the newest checkpoint.
     checkpointed: Mutex<Option<Height>>,
@@ -74,28 +76,17 @@ pub struct FullChain {
 impl FullChain {
     /// Opens the chain of `genesis` in `kv`: a fresh database is initialised, an unfinished execution completed. Blocks on the disk.
     pub fn open(node: &Node, kv: Arc<dyn Kv>, genesis: &Genesis) -> Result<Arc<Self>, StoreError> {
-        Self::open_keeping(node, kv, genesis, Keeping::default())
+        Self::open_with(node, kv, genesis, ChainOptions::default())
     }
 
-    /// As [`FullChain::open`], keeping more or less of the past.
-    pub fn open_keeping(
+    /// As [`FullChain::open`], with options.
+    pub fn open_with(
         node: &Node,
         kv: Arc<dyn Kv>,
         genesis: &Genesis,
-        keeping: Keeping,
+        options: ChainOptions,
     ) -> Result<Arc<Self>, StoreError> {
-        Self::open_sharing(node, kv, genesis, keeping, Limits::default(), None)
-    }
-
-    /// As [`FullChain::open_keeping`], with a pool of these `limits`, remembering checked signatures in `memo` if there is one.
-    pub fn open_sharing(
-        node: &Node,
-        kv: Arc<dyn Kv>,
-        genesis: &Genesis,
-        keeping: Keeping,
-        limits: Limits,
-        memo: Option<Arc<SignatureMemo>>,
-    ) -> Result<Arc<Self>, StoreError> {
+        let ChainOptions { keeping, pool, executor, memo } = options;
         if unfinished(kv.as_ref())? {
             return Err(StoreError::UnfinishedSync);
         }
@@ -109,7 +100,7 @@ impl FullChain {
         let undo = UndoLog::open(kv.clone(), keeping.history, checkpointed)?;
         let trie = recovery::trie(kv.as_ref(), &state, &undo, &newest)?;
         let memo = memo.unwrap_or_else(|| Arc::new(SignatureMemo::of_chain(spec.chain_id)));
-        let pool = Mempool::remembering(spec.chain_id, limits, memo);
+        let pool = Mempool::remembering(spec.chain_id, pool, memo);
         let committees = Committees::new(&spec.params);
         let next = [committees.of(&state, height + 1)?, committees.of(&state, height + 2)?];
         let interval = Duration::from_millis(spec.params.block_interval_ms);
@@ -118,6 +109,8 @@ impl FullChain {
         let head = watch::Sender::new(Arc::new(Head::new(newest)));
         let (recent, past, checkpointed) =
             (RecentStates::new(height, trie), PastStates::default(), Mutex::new(checkpointed));
+        let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+        let executor = executor::chosen(executor, cores);
         let (node, worker) = (node.clone(), node.workers.register("executor"));
         let chain = Arc::new(Self {
             node,
@@ -129,6 +122,7 @@ impl FullChain {
             past,
             undo,
             keeping,
+            executor,
             kv,
             checkpointed,
             committees,
@@ -307,7 +301,7 @@ impl FullChain {
         let (started, parent, Decided { height, id, time_ms, beacon }) = (Instant::now(), self.head(), decided);
         let failed = |reason: String| StoreError::Execution { height, reason };
         let env = BlockEnv { round: header.round, ..self.env(&parent, height, time_ms, beacon, header.proposer) };
-        let execution = executor::execute(&self.state, &env, &txs).map_err(|e| failed(e.to_string()))?;
+        let execution = self.executor.execute(&self.state, &env, &txs).map_err(|e| failed(e.to_string()))?;
         skipped.extend(execution.skipped.iter().map(|skip| SkippedTx {
             index: positions[skip.index],
             hash: skip.hash.0,

@@ -43,7 +43,8 @@ fn history(heights: u64) -> Blocks {
 impl Blocks {
     fn open(&self, kv: Arc<dyn Kv>, history: History) -> Result<Arc<FullChain>, StoreError> {
         let keeping = Keeping { history, ..Keeping::default() };
-        FullChain::open_keeping(&node(), kv, &genesis(&self.source.keys), keeping)
+        let options = ChainOptions { keeping, ..ChainOptions::default() };
+        FullChain::open_with(&node(), kv, &genesis(&self.source.keys), options)
     }
 
     /// Opens and goes on to the end, with a checkpoint after every block of `checkpoints`.

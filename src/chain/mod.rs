@@ -35,6 +35,7 @@ mod mempool;
 mod node;
 #[cfg(test)]
 mod node_tests;
+mod options;
 mod order;
 #[cfg(test)]
 mod order_tests;
@@ -63,6 +64,7 @@ pub use keeping::Keeping;
 pub use local::LocalChain;
 pub use mempool::{Limits, Mempool, PoolError, SignatureMemo, TOPIC_TX};
 pub use node::{ChainConfig, ChainNode, ChainNodeError};
+pub use options::ChainOptions;
 pub use records::{ExecutedBlock, SkippedTx};
 
 use crate::types::{B256, BlockId, Height};

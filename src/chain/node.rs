@@ -10,9 +10,9 @@ use super::{
     checkpointer, duties,
     error::StoreError,
     full::FullChain,
-    keeping::Keeping,
     local::LocalChain,
-    mempool::{Limits, SignatureMemo, spawn_gossip},
+    mempool::spawn_gossip,
+    options::ChainOptions,
     statesync::{StateServer, StateSync, StateSyncError, SyncConfig},
 };
 use crate::{
@@ -36,12 +36,8 @@ pub struct ChainConfig {
     pub bft: BftConfig,
     /// How a node without a chain joins one.
     pub sync: SyncConfig,
-    /// What it keeps of the past.
-    pub keeping: Keeping,
-    /// What may wait for a block.
-    pub limits: Limits,
-    /// Signatures checked already, if nodes of this process share that.
-    pub memo: Option<Arc<SignatureMemo>>,
+    /// What may differ between nodes.
+    pub options: ChainOptions,
 }
 
 /// Why a chain could not start.
@@ -87,8 +83,7 @@ impl ChainNode {
         let worker = node.workers.register("state sync");
         StateSync { node, net: &net, kv: &kv, genesis, config: &config.sync, worker: &worker }.run().await?;
         let (context, genesis) = (node.clone(), genesis.clone());
-        let open = move || FullChain::open_sharing(&context, kv, &genesis, config.keeping, config.limits, config.memo);
-        let chain = node.pool.run(open).await?;
+        let chain = node.pool.run(move || FullChain::open_with(&context, kv, &genesis, config.options)).await?;
         checkpointer::spawn(node, chain.clone());
         server.attach(chain.clone(), worker);
         let outbox = spawn_gossip(node, net.clone(), chain.clone());

@@ -99,14 +99,7 @@ impl Town {
             net.dial(peer.net.listen_addrs().remove(0)).await.unwrap();
         }
         let wal_dir = self.dir.path().join(format!("n{i}"));
-        let config = ChainConfig {
-            wal_dir,
-            bft: BftConfig::default(),
-            sync,
-            keeping: Default::default(),
-            limits: Default::default(),
-            memo: None,
-        };
+        let config = ChainConfig { wal_dir, bft: BftConfig::default(), sync, options: Default::default() };
         let chain = ChainNode::start(&node, kv.clone(), net.clone(), &keys, &self.genesis, config).await.unwrap();
         Resident { node, kv, net, chain }
     }
@@ -232,14 +225,8 @@ async fn lone_validator(town: &Town) -> (NodeRuntime, Remains) {
         let listen = vec!["/ip4/127.0.0.1/tcp/0".parse()?];
         let net = Libp2pNetwork::start(HostConfig::new(keys.network.clone(), CHAIN.to_string(), listen), &node).await?;
         let kv = Arc::new(MemoryKv::new());
-        let config = ChainConfig {
-            wal_dir,
-            bft: BftConfig::default(),
-            sync: Default::default(),
-            keeping: Default::default(),
-            limits: Default::default(),
-            memo: None,
-        };
+        let config =
+            ChainConfig { wal_dir, bft: BftConfig::default(), sync: Default::default(), options: Default::default() };
         let chain = ChainNode::start(&node, kv.clone(), net.clone(), &keys, &genesis, config).await?;
         let remains =
             Remains { chain: Arc::downgrade(chain.client.chain()), kv: Arc::downgrade(&kv), net: Arc::downgrade(&net) };
@@ -476,9 +463,7 @@ async fn without_an_offer_only_those_who_insist_give_up() {
         wal_dir: town.dir.path().join("n5"),
         bft: BftConfig::default(),
         sync,
-        keeping: Default::default(),
-        limits: Default::default(),
-        memo: None,
+        options: Default::default(),
     };
     let kv = Arc::new(MemoryKv::new());
     let refused = ChainNode::start(&node, kv.clone(), net, &keys, &town.genesis, config).await.err().unwrap();

@@ -63,6 +63,7 @@ pub(super) fn config(layers: &Layers) -> Result<Config, ConfigError> {
             sync: at("chain", "sync").parse()?,
             history: at("chain", "history").parse()?,
             checkpoint_blocks: at("chain", "checkpoint_blocks").number(0..=1_000_000)?,
+            executor: at("chain", "executor").parse()?,
         },
         pool: pool(layers)?,
     })
@@ -117,6 +118,7 @@ pub(super) fn layers(config: &Config) -> Layers {
         ("chain", "sync", text(&chain.sync)),
         ("chain", "history", text(&chain.history)),
         ("chain", "checkpoint_blocks", number(chain.checkpoint_blocks)),
+        ("chain", "executor", text(&chain.executor)),
         ("pool", "max_txs", number(pool.max_txs)),
         ("pool", "max_bytes", size_value(pool.max_bytes)),
         ("pool", "sender_max_txs", number(pool.sender_max_txs)),

@@ -226,6 +226,15 @@ const CHAIN: &[Key] = &[
             "130 B of disk an account and are written in the background. 0 writes none.",
         ],
     },
+    Key {
+        name: "executor",
+        default: r#""auto""#,
+        env: "CESS_CHAIN_EXECUTOR",
+        doc: &[
+            "How blocks are run, one of: auto, serial, block-stm. serial runs one transaction after the other, block-stm several at a",
+            "time, with the same outcome. auto takes block-stm on 4 cores and more, for blocks that have enough transactions.",
+        ],
+    },
 ];
 
 const POOL: &[Key] = &[

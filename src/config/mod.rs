@@ -24,7 +24,7 @@ pub use history::History;
 pub use keys::{Key, SECTIONS, Section};
 pub use sync_mode::SyncMode;
 
-use crate::types::{ByteCount, Role, TrustedBlock};
+use crate::types::{ByteCount, ExecutorChoice, Role, TrustedBlock};
 use layers::Layers;
 use libp2p::Multiaddr;
 use std::{
@@ -165,6 +165,8 @@ pub struct ChainConfig {
     pub history: History,
     /// Blocks between two checkpoints of the state, 0 for none.
     pub checkpoint_blocks: u32,
+    /// How blocks are run.
+    pub executor: ExecutorChoice,
 }
 
 /// Section `[pool]`.

@@ -6,7 +6,7 @@ use super::{
     faucet,
 };
 use crate::{
-    chain::{ChainConfig, ChainNode, Keeping, Limits, statesync::SyncConfig},
+    chain::{ChainConfig, ChainNode, ChainOptions, Keeping, Limits, statesync::SyncConfig},
     client::{TUNNEL_METHODS, serve_tunnel},
     types::Profile,
 };
@@ -20,12 +20,15 @@ pub async fn start(base: &mut Base) -> anyhow::Result<()> {
         wal_dir: base.config.node.dir.join("wal"),
         bft: Default::default(),
         sync,
-        keeping: Keeping {
-            history: base.config.chain.history,
-            checkpoint_blocks: base.config.chain.checkpoint_blocks.into(),
+        options: ChainOptions {
+            keeping: Keeping {
+                history: base.config.chain.history,
+                checkpoint_blocks: base.config.chain.checkpoint_blocks.into(),
+            },
+            pool: Limits::from(&base.config.pool),
+            executor: base.config.chain.executor,
+            memo: base.memo.clone(),
         },
-        limits: Limits::from(&base.config.pool),
-        memo: base.memo.clone(),
     };
     let (network, kv) = (base.network.clone(), base.kv.clone());
     let early = base.serve_early()?;

@@ -215,13 +215,8 @@ impl Cluster {
         let mode = if self.world.nodes[node].follows { SyncMode::Auto } else { SyncMode::Blocks };
         let peers = self.members.iter().map(|member| member.peer).filter(|peer| *peer != self.members[node].peer);
         let sync = SyncConfig { mode, far_blocks: FAR_BLOCKS, peers: peers.collect(), timing: TIMING };
-        let config = ChainConfig {
-            wal_dir: member.dir.clone(),
-            bft: BftConfig::default(),
-            sync,
-            keeping: Default::default(),
-            memo: None,
-        };
+        let config =
+            ChainConfig { wal_dir: member.dir.clone(), bft: BftConfig::default(), sync, options: Default::default() };
         let witness = self.witness.clone();
         let builder = async move |context: cess::runtime::Node| {
             let rng = context.rng.clone();

@@ -1,9 +1,9 @@
-//! Time of executing a block's transactions, alone: no signatures, no trie, no disk.
+//! Time of executing a block's transactions, alone: no signatures, no trie, no disk. All executors run the same block.
 
 use super::execute_load::{self, Kind, Workload};
 use crate::{
     cli::output::{Output, table},
-    ledger::executor::{self, BlockEnv, INITIAL_BASE_FEE, Rules},
+    ledger::executor::{BlockEnv, BlockStm, Execution, Executor, INITIAL_BASE_FEE, Replay, Rules, Serial},
     types::{Address, B256, Params},
 };
 use anyhow::ensure;
@@ -26,6 +26,9 @@ pub struct ExecuteArgs {
     /// Times the block is run; the best counts, since other load only ever slows one down
     #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     rounds: u32,
+    /// Threads of the executors that have several, a figure for each
+    #[arg(long, value_delimiter = ',', default_value = "2,4,8", value_parser = clap::value_parser!(u16).range(1..=256))]
+    threads: Vec<u16>,
 }
 
 /// One way of executing the block.
@@ -49,17 +52,45 @@ pub fn run(args: &ExecuteArgs, output: &Output) -> anyhow::Result<()> {
 }
 
 fn measure(args: &ExecuteArgs) -> anyhow::Result<Vec<Line>> {
-    let Workload { state, txs } = execute_load::build(args.tx, args.accounts as usize, args.txs as usize)?;
-    let env = env(&txs);
-    let mut times = Vec::new();
-    for _ in 0..args.rounds {
-        let started = Instant::now();
-        let run = executor::execute(&state, &env, &txs)?;
-        times.push(started.elapsed().as_secs_f64() * 1e6 / f64::from(args.txs));
-        ensure!(run.receipts.iter().filter(|receipt| receipt.success).count() == txs.len(), "not all succeeded");
+    let load = execute_load::build(args.tx, args.accounts as usize, args.txs as usize)?;
+    let env = env(&load.txs);
+    let serial: &dyn Executor = &Serial::default();
+    let oracle = serial.execute(&load.state, &env, &load.txs)?;
+    ensure!(oracle.receipts.iter().filter(|receipt| receipt.success).count() == load.txs.len(), "not all succeeded");
+    let bench = Bench { load: &load, env: &env, oracle: &oracle, rounds: args.rounds };
+    let mut lines = vec![bench.line("serial".into(), serial)?];
+    for threads in args.threads.iter().copied().map(usize::from) {
+        lines.push(bench.line(format!("block-stm, threads: {threads}"), &BlockStm::new(threads)?)?);
     }
-    times.sort_by(f64::total_cmp);
-    Ok(vec![Line { executor: "serial".into(), best_us_per_tx: times[0], median_us_per_tx: times[times.len() / 2] }])
+    for threads in args.threads.iter().copied().map(usize::from) {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
+        let replay = Replay::new(oracle.access_list.clone());
+        lines.push(pool.install(|| bench.line(format!("replay, threads: {threads}"), &replay))?);
+    }
+    Ok(lines)
+}
+
+/// A block and what every executor has to make of it.
+struct Bench<'a> {
+    load: &'a Workload,
+    env: &'a BlockEnv,
+    oracle: &'a Execution,
+    rounds: u32,
+}
+
+impl Bench<'_> {
+    fn line(&self, name: String, executor: &dyn Executor) -> anyhow::Result<Line> {
+        let Workload { state, txs } = self.load;
+        let mut times = Vec::new();
+        for _ in 0..self.rounds {
+            let started = Instant::now();
+            let run = executor.execute(state, self.env, txs)?;
+            times.push(started.elapsed().as_secs_f64() * 1e6 / txs.len() as f64);
+            ensure!(run == *self.oracle, "{name} does not give the serial outcome");
+        }
+        times.sort_by(f64::total_cmp);
+        Ok(Line { executor: name, best_us_per_tx: times[0], median_us_per_tx: times[times.len() / 2] })
+    }
 }
 
 /// A block without the protocol's own work that has room for all of `txs`.

@@ -4,7 +4,10 @@
 //! caller of every call; each call has all the gas the ones before left; when one fails nothing of any remains but nonce and fee,
 //! and the revert data names it ([`CallFailed`]).
 
-use super::machine::{BlockEvm, Ctx};
+use super::{
+    machine::{BlockEvm, Ctx},
+    reward::reward,
+};
 use crate::{
     ledger::{
         native::{BatchGas, Call, CallFailed},
@@ -139,6 +142,10 @@ impl<'a, I> Handler for Batch<'_, 'a, I> {
         // Nothing was done since the checkpoint that the caller opened: only authorizations would be, and there are none.
         evm.ctx.journal_mut().checkpoint_commit();
         self.run_calls(evm, gas, Self::run_exec_loop).map(Some)
+    }
+
+    fn reward_beneficiary(&self, evm: &mut Self::Evm, ended: &mut FrameResult) -> Result<(), Self::Error> {
+        reward(evm, ended.gas())
     }
 }
 

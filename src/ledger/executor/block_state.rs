@@ -4,7 +4,7 @@
 //! delta lists exactly what differs from the view (a value that was changed back may stay listed); the hash maps are looked up,
 //! and where one is gone through, what comes of it is sorted.
 
-use super::access_list::Recorder;
+use super::{access_list::Recorder, code_cache::CodeCache};
 use crate::{
     ledger::state::{AccountDelta, AccountInfo, StateDelta, StateError, StateView},
     types::{Address, B256, U256},
@@ -29,6 +29,8 @@ pub(super) struct BlockState<'a> {
     view: &'a dyn StateView,
     accounts: AddressMap<Known>,
     code: B256Map<Bytecode>,
+    /// What was analysed before, if somebody keeps that.
+    codes: Option<&'a CodeCache>,
     /// Code that the block brought.
     new_code: BTreeMap<B256, Bytes>,
     /// Who writes down what is accessed, if somebody does.
@@ -60,12 +62,42 @@ pub(super) fn history_slot(height: u64) -> U256 {
     U256::from(height % u64::try_from(HISTORY_SERVE_WINDOW).expect("8,191 fits"))
 }
 
+/// Whether accounts without anything stay: on Ethereum before Spurious Dragon (EIP-161).
+pub(super) fn keeps_empty(spec: SpecId) -> bool {
+    !spec.is_enabled_in(SpecId::SPURIOUS_DRAGON)
+}
+
+/// The account a transaction found.
+pub(super) fn found(account: &Account) -> Option<AccountInfo> {
+    (!account.is_loaded_as_not_existing()).then(|| info(&account.original_info()))
+}
+
+/// The account a transaction leaves, `None` inside if that is none; nothing at all if it left it alone.
+pub(super) fn left(account: &Account, keeps_empty: bool) -> Option<Option<AccountInfo>> {
+    let gone = account.is_selfdestructed() || (account.info.is_empty() && !keeps_empty);
+    account.is_touched().then(|| (!gone).then(|| info(&account.info)))
+}
+
+fn info(of: &EvmAccount) -> AccountInfo {
+    AccountInfo { nonce: of.nonce, balance: of.balance, code_hash: of.code_hash }
+}
+
 impl<'a> BlockState<'a> {
     /// The state at the start of a block.
     pub fn new(view: &'a dyn StateView, spec: SpecId) -> Self {
         let (accounts, code, new_code) = Default::default();
-        let keeps_empty = !spec.is_enabled_in(SpecId::SPURIOUS_DRAGON);
-        Self { view, accounts, code, new_code, recorder: None, keeps_empty }
+        let keeps_empty = keeps_empty(spec);
+        Self { view, accounts, code, new_code, codes: None, recorder: None, keeps_empty }
+    }
+
+    /// Looks for analysed code in `codes` before it is analysed again.
+    pub fn share_code(&mut self, codes: &'a CodeCache) {
+        self.codes = Some(codes);
+    }
+
+    /// Forgets what was read of the view. Nothing may have been committed.
+    pub fn forget_reads(&mut self) {
+        self.accounts.clear();
     }
 
     /// From now on, writes down what is accessed.
@@ -113,21 +145,27 @@ impl<'a> BlockState<'a> {
         }
     }
 
+    fn analysed(&self, hash: B256) -> Result<Bytecode, StateError> {
+        let code = Bytecode::new_raw_checked(self.view.code(&hash)?).map_err(|_| StateError::Code(hash))?;
+        if let Some(codes) = self.codes {
+            codes.add(hash, code.clone());
+        }
+        Ok(code)
+    }
+
     /// Takes over one account as a transaction left it.
     fn absorb(&mut self, address: Address, account: Account) {
-        if !account.is_touched() {
-            return;
-        }
-        let known = self.accounts.entry(address).or_default();
-        if account.is_selfdestructed() || (account.info.is_empty() && !self.keeps_empty) {
+        let Some(after) = left(&account, self.keeps_empty) else { return };
+        // Who was not asked for it before takes over what another state, on which the transaction ran, found.
+        let known = self.accounts.entry(address).or_insert_with(|| Known { now: found(&account), ..Known::default() });
+        let Some(after) = after else {
             if known.now.take().is_some() {
                 (known.changed, known.wiped) = (true, true);
                 known.written.clear();
             }
             return;
-        }
-        let EvmAccount { balance, nonce, code_hash, code, .. } = account.info;
-        let after = AccountInfo { nonce, balance, code_hash };
+        };
+        let EvmAccount { code_hash, code, .. } = account.info;
         let mut changed = account.storage.into_iter().filter(|(_, slot)| slot.is_changed()).peekable();
         if known.now == Some(after) && changed.peek().is_none() {
             return;
@@ -165,8 +203,10 @@ impl Database for BlockState<'_> {
         if let Some(known) = self.code.get(&hash) {
             return Ok(known.clone());
         }
-        let raw = self.view.code(&hash)?;
-        let code = Bytecode::new_raw_checked(raw).map_err(|_| StateError::Code(hash))?;
+        let code = match self.codes.and_then(|codes| codes.get(&hash)) {
+            Some(code) => code,
+            None => self.analysed(hash)?,
+        };
         self.code.insert(hash, code.clone());
         Ok(code)
     }

@@ -1,12 +1,15 @@
 //! revm set up for one block: its rules, its environment, the protocol modules.
 //!
 //! Owns every deviation from Ethereum's execution; [`super::Rules::CESS`] lists them. Must not know receipts or blocks' contents.
+//! Invariant: a transaction that was attempted has changed nothing until its changes are kept.
 
 use super::{
     AccessList, BlockEnv, Dispatch, ExecError,
     batch::Batch,
     block_state::{BlockState, history_slot},
+    code_cache::CodeCache,
     modules::{ModuleCall, ModulePrecompiles},
+    reward::{Ordinary, Reward},
     unsigned::Unsigned,
 };
 use crate::{
@@ -21,7 +24,7 @@ use crate::{
 use alloy_eips::eip2935::HISTORY_STORAGE_ADDRESS;
 use alloy_primitives::{Bytes, TxKind};
 use revm::{
-    DatabaseCommit, ExecuteEvm, Journal, SystemCallCommitEvm,
+    DatabaseCommit, Journal, SystemCallCommitEvm,
     context::{BlockEnv as EvmBlock, CfgEnv, Context, Evm, TransactionType, TxEnv},
     context_interface::block::BlobExcessGasAndPrice,
     context_interface::{
@@ -32,14 +35,24 @@ use revm::{
     },
     handler::{EthFrame, Handler, SYSTEM_ADDRESS, instructions::EthInstructions},
     interpreter::interpreter::EthInterpreter,
+    state::EvmState,
 };
 
-pub(super) type Ctx<'a> = Context<EvmBlock, TxEnv, CfgEnv, BlockState<'a>, Journal<BlockState<'a>>, ()>;
+pub(super) type Ctx<'a> = Context<EvmBlock, TxEnv, CfgEnv, BlockState<'a>, Journal<BlockState<'a>>, Reward>;
 /// `I` watches the execution; nobody does when blocks run.
 pub(super) type BlockEvm<'a, I = ()> =
     Evm<Ctx<'a>, I, EthInstructions<EthInterpreter, Ctx<'a>>, ModulePrecompiles<'a>, EthFrame<EthInterpreter>>;
 /// A transaction that ran, or why it could not.
 pub(super) type Ran = Result<ExecutionResult, InvalidTransaction>;
+
+/// A transaction that ran and is not kept yet.
+pub(super) struct Attempt {
+    pub result: ExecutionResult,
+    /// Every account it accessed, as it leaves it.
+    pub changes: EvmState,
+    /// The tip, where it is not among the changes yet.
+    pub owed: Option<U256>,
+}
 
 /// The EVM in the middle of one block.
 pub(super) struct Machine<'a, I = ()> {
@@ -130,25 +143,56 @@ impl<'a, I> Machine<'a, I> {
         journal.db_mut().commit(changes);
     }
 
+    /// Leaves tips to whoever keeps what is attempted.
+    pub fn owe_tips(&mut self) {
+        self.evm.ctx.chain = Reward::Owed(U256::ZERO);
+    }
+
+    /// Looks for analysed code in `codes` before it is analysed again.
+    pub fn share_code(&mut self, codes: &'a CodeCache) {
+        self.evm.ctx.journaled_state.database.share_code(codes);
+    }
+
+    /// Forgets what was read of the view, which answers differently from now on.
+    pub fn forget_reads(&mut self) {
+        self.evm.ctx.journaled_state.database.forget_reads();
+    }
+
+    /// Runs one transaction and keeps nothing. The inner error is the transaction's own fault; what it read on the way to its
+    /// refusal is no access of the block.
+    pub fn attempt(&mut self, tx: &VerifiedTx) -> Result<Result<Attempt, InvalidTransaction>, ExecError> {
+        self.evm.ctx.tx = tx_env(tx);
+        let ended = match tx.calls() {
+            [] if tx.is_unsigned() => Unsigned::default().run(&mut self.evm),
+            [] => Ordinary::default().run(&mut self.evm),
+            calls => Batch::new(calls).run(&mut self.evm),
+        };
+        let changes = self.evm.ctx.journal_mut().finalize();
+        let owed = match self.evm.ctx.chain {
+            Reward::Paid => None,
+            Reward::Owed(tip) => Some(tip),
+        };
+        Ok(self.sort_out(ended)?.map(|result| Attempt { result, changes, owed }))
+    }
+
+    /// Keeps what a transaction changed, and pays the tip that is still owed.
+    pub fn keep_attempt(&mut self, attempt: Attempt) -> Result<ExecutionResult, ExecError> {
+        let Attempt { result, mut changes, owed } = attempt;
+        let journal = self.evm.ctx.journal_mut();
+        if let Some(tip) = owed {
+            journal.load_account_mut(self.env.proposer)?.data.incr_balance(tip);
+            changes.extend(journal.finalize());
+        }
+        journal.db_mut().commit(changes);
+        Ok(result)
+    }
+
     /// Runs one transaction and keeps what it changed. The inner error is the transaction's own fault and changes nothing.
     pub fn transact(&mut self, tx: &VerifiedTx) -> Result<Ran, ExecError> {
-        let ended = match tx.calls() {
-            [] if tx.is_unsigned() => {
-                self.evm.ctx.tx = tx_env(tx);
-                Unsigned::default().run(&mut self.evm)
-            }
-            [] => self.evm.transact_one(tx_env(tx)),
-            calls => {
-                self.evm.ctx.tx = tx_env(tx);
-                Batch::new(calls).run(&mut self.evm)
-            }
-        };
-        match ended {
-            Ok(_) => self.keep(),
-            // What it read on the way to its refusal is no access of the block.
-            Err(_) => drop(self.evm.ctx.journal_mut().finalize()),
+        match self.attempt(tx)? {
+            Ok(attempt) => self.keep_attempt(attempt).map(Ok),
+            Err(refusal) => Ok(Err(refusal)),
         }
-        self.sort_out(ended)
     }
 
     /// Runs a call that the chain itself makes and keeps what it changed.

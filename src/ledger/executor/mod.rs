@@ -1,4 +1,7 @@
-//! The serial executor: runs a block's transactions one after the other on revm and reports what changed.
+//! The executors: they run a block's transactions on revm and report what changed.
+//!
+//! [`Serial`] runs one after the other and says what is right; [`BlockStm`] runs them ahead of their turn and settles them in
+//! order; [`Replay`] runs them side by side on what the block's access list says of the state between them.
 //!
 //! Owns the rules of a block: fees, gas accounting, what happens to transactions that cannot run, the hand-over to the protocol
 //! modules. Must not know where state is kept, how blocks are ordered or who asks. Invariants: the outcome is a function of view,
@@ -9,6 +12,8 @@ mod access_list;
 mod batch;
 mod block_state;
 mod call;
+mod choice;
+mod code_cache;
 mod deploy;
 mod ethereum;
 mod fees;
@@ -16,9 +21,14 @@ mod machine;
 mod modules;
 mod overlay;
 mod receipt;
+mod replay;
+mod reward;
 mod rules;
+mod serial;
 mod session;
+mod settlement;
 mod simulate;
+mod stm;
 mod trace;
 mod transfers;
 mod unsigned;
@@ -30,20 +40,23 @@ use super::{
 };
 use crate::types::{Address, B256, ChainId, Height, Params, U256};
 use alloy_primitives::Bloom;
-use machine::Machine;
-use revm::context_interface::result::InvalidTransaction;
+use settlement::Setting;
 use std::borrow::Borrow;
 
 pub use access_list::{AccessList, AccessListError};
 pub use call::{Call, Checks, Refusal};
+pub use choice::chosen;
 pub use deploy::{DeployError, deploy};
 pub use ethereum::EthereumMachine;
 pub use fees::{INITIAL_BASE_FEE, next_base_fee};
 pub use overlay::Overlay;
 pub use receipt::Receipt;
+pub use replay::Replay;
 pub use rules::{BlobRules, Rules};
+pub use serial::Serial;
 pub use session::{CallRun, MovedPrecompiles, Session, Subject};
 pub use simulate::{CallError, CallOutcome, CallRequest, call};
+pub use stm::BlockStm;
 pub use trace::{ParityRun, TraceError};
 
 /// What a block's transactions can see of their block.
@@ -82,6 +95,9 @@ pub enum ExecError {
     /// A protocol module found its own state broken, or could not read it.
     #[error("block {height} cannot be executed: {reason}")]
     Fatal { height: Height, reason: String },
+    /// The access list that the block was to be replayed by is not what it does.
+    #[error("the access list of block {height} is not what its execution gives: {difference}")]
+    AccessList { height: Height, difference: String },
 }
 
 /// Why a transaction of the block was left out.
@@ -137,7 +153,26 @@ pub struct Execution {
     pub access_list: AccessList,
 }
 
-/// Runs `txs` in order on the state of the block before.
+/// Runs blocks. Whoever does it, the outcome is the one [`Serial`] gives.
+pub trait Executor: Send + Sync {
+    /// Runs `txs` in order on the state of the block before.
+    fn run(&self, view: &(dyn StateView + Sync), env: &BlockEnv, txs: &[&VerifiedTx]) -> Result<Execution, ExecError>;
+}
+
+impl dyn Executor + '_ {
+    /// Runs `txs`, however they are held, in order on the state of the block before.
+    pub fn execute<T: Borrow<VerifiedTx>>(
+        &self,
+        view: &(dyn StateView + Sync),
+        env: &BlockEnv,
+        txs: &[T],
+    ) -> Result<Execution, ExecError> {
+        let txs: Vec<&VerifiedTx> = txs.iter().map(Borrow::borrow).collect();
+        self.run(view, env, &txs)
+    }
+}
+
+/// Runs `txs` in order on the state of the block before, on this thread, with nothing kept from or for other blocks.
 pub fn execute<T: Borrow<VerifiedTx>>(view: &dyn StateView, env: &BlockEnv, txs: &[T]) -> Result<Execution, ExecError> {
     execute_with(view, env, txs, super::modules::dispatch)
 }
@@ -151,56 +186,7 @@ fn execute_with<T: Borrow<VerifiedTx>>(
     txs: &[T],
     dispatch: Dispatch,
 ) -> Result<Execution, ExecError> {
-    let mut machine = Machine::new(view, env, env.base_fee, dispatch);
-    machine.record();
-    machine.begin_block(env)?;
-    machine.next_index();
-    let mut run = Execution::default();
-    for (index, tx) in txs.iter().map(Borrow::borrow).enumerate() {
-        match run_one(&mut machine, env, tx, run.gas_used)? {
-            Ok(receipt) => {
-                run.gas_used = receipt.cumulative_gas_used;
-                receipt.logs.iter().for_each(|log| run.bloom.accrue_log(log));
-                run.receipts.push(receipt);
-                run.included.push(index);
-                machine.next_index();
-            }
-            Err(reason) => run.skipped.push(Skipped { index, hash: tx.hash, reason }),
-        }
-    }
-    assert!(run.gas_used <= env.gas_limit, "block {} used {} gas, over its limit", env.height, run.gas_used);
-    machine.end_block(env)?;
-    run.access_list = machine.take_access_list();
-    run.delta = machine.into_delta();
-    Ok(run)
-}
-
-fn run_one(
-    machine: &mut Machine<'_>,
-    env: &BlockEnv,
-    tx: &VerifiedTx,
-    gas_before: u64,
-) -> Result<Result<Receipt, SkipReason>, ExecError> {
-    let left = env.gas_limit - gas_before;
-    if tx.gas_limit() > left {
-        return Ok(Err(SkipReason::BlockFull { gas_limit: tx.gas_limit(), left }));
-    }
-    Ok(match machine.transact(tx)? {
-        Ok(result) => Ok(Receipt::new(tx, env.base_fee, gas_before, result)),
-        Err(refusal) => Err(skip_reason(refusal, tx, env)),
-    })
-}
-
-fn skip_reason(refusal: InvalidTransaction, tx: &VerifiedTx, env: &BlockEnv) -> SkipReason {
-    match refusal {
-        InvalidTransaction::NonceTooLow { tx, state } => SkipReason::NonceTooLow { nonce: tx, expected: state },
-        InvalidTransaction::NonceTooHigh { tx, state } => SkipReason::NonceTooHigh { nonce: tx, expected: state },
-        InvalidTransaction::LackOfFundForMaxFee { fee, balance } => SkipReason::Funds { balance: *balance, cost: *fee },
-        InvalidTransaction::GasPriceLessThanBasefee => {
-            SkipReason::FeeTooLow { max_fee: tx.max_fee(), base_fee: env.base_fee }
-        }
-        other => SkipReason::Other(other.to_string()),
-    }
+    serial::run(view, Setting { env, dispatch, codes: None }, txs)
 }
 
 #[cfg(test)]

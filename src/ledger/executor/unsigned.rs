@@ -1,6 +1,9 @@
 //! Running a transaction that nobody signed: a contract may be its sender.
 
-use super::machine::{BlockEvm, Ctx};
+use super::{
+    machine::{BlockEvm, Ctx},
+    reward::reward,
+};
 use crate::ledger::state::StateError;
 use revm::{
     Inspector,
@@ -10,7 +13,7 @@ use revm::{
         result::{EVMError, HaltReason},
     },
     handler::{
-        Handler,
+        FrameResult, Handler,
         pre_execution::{calculate_caller_fee, validate_account_nonce_and_code_with_components},
     },
     inspector::InspectorHandler,
@@ -47,6 +50,10 @@ impl<'a, I> Handler for Unsigned<'a, I> {
             caller.bump_nonce();
         }
         Ok(())
+    }
+
+    fn reward_beneficiary(&self, evm: &mut Self::Evm, ended: &mut FrameResult) -> Result<(), Self::Error> {
+        reward(evm, ended.gas())
     }
 }
 

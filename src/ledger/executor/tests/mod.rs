@@ -5,6 +5,7 @@ mod batches;
 mod blocks;
 mod contracts;
 mod eras;
+mod executors;
 mod module_calls;
 mod predeployed;
-mod rig;
+pub(super) mod rig;

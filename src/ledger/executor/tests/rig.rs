@@ -5,7 +5,10 @@ use crate::{
     ledger::{
         abi::STAKING,
         commitment::{StateCommitment, StateTrie},
-        executor::{AccessList, BlockEnv, Dispatch, Execution, Rules, execute_with, next_base_fee},
+        executor::{
+            AccessList, BlockEnv, BlockStm, Dispatch, ExecError, Execution, Executor, Replay, Rules, execute_with,
+            next_base_fee,
+        },
         genesis::{Genesis, GenesisAccount, tests::genesis},
         modules::{self, BEACON_RING},
         native::NativeTx,
@@ -117,6 +120,9 @@ impl Rig {
         let run = || execute_with(&self.state, &self.env, txs, self.dispatch).unwrap();
         let (execution, again) = (run(), run());
         assert_eq!(execution, again, "the same block gives the same outcome");
+        for (name, outcome) in self.outcomes(txs, &execution.access_list) {
+            assert_eq!(outcome.as_ref(), Ok(&execution), "{name} gives the serial outcome");
+        }
         assert_eq!(execution.included.len() + execution.skipped.len(), txs.len());
         self.replay(&execution);
         let before = (self.state.supply(), self.staking_totals());
@@ -135,6 +141,19 @@ impl Rig {
         self.env.height += 1;
         self.env.time_ms += 250;
         execution
+    }
+
+    /// What the executors that are not serial make of a block.
+    pub fn outcomes(&self, txs: &[VerifiedTx], list: &AccessList) -> Vec<(&'static str, Result<Execution, ExecError>)> {
+        let run = |executor: &dyn Executor| executor.execute(&self.state, &self.env, txs);
+        let stm = |threads| BlockStm::with_modules(threads, self.dispatch).unwrap();
+        vec![
+            ("one thread ahead of turn", run(&stm(1))),
+            ("three threads ahead of turn", run(&stm(3))),
+            ("running backwards", stm(1).run_backwards(&self.state, &self.env, txs)),
+            ("running backwards beside three", stm(4).run_backwards(&self.state, &self.env, txs)),
+            ("replay", run(&Replay::with_modules(list.clone(), self.dispatch))),
+        ]
     }
 
     /// Checks that the access list, as another node would get it, leads to the same state.
