@@ -1,7 +1,7 @@
 //! What a chain keeps of its past: starts from checkpoints, cuts at every write, states of old blocks.
 
 use super::{
-    FullChain, Keeping, StoreError, checkpoint, recovery,
+    ChainOptions, FullChain, Keeping, StoreError, checkpoint, recovery,
     state_store::StateStore,
     tests::{Fixture, genesis, node},
     undo::UndoLog,
