@@ -24,7 +24,7 @@ use crate::{
 use alloy_eips::eip2935::HISTORY_STORAGE_ADDRESS;
 use alloy_primitives::{Bytes, TxKind};
 use revm::{
-    DatabaseCommit, Journal, SystemCallCommitEvm,
+    Database, DatabaseCommit, Journal, SystemCallCommitEvm,
     context::{BlockEnv as EvmBlock, CfgEnv, Context, Evm, TransactionType, TxEnv},
     context_interface::block::BlobExcessGasAndPrice,
     context_interface::{
@@ -35,7 +35,7 @@ use revm::{
     },
     handler::{EthFrame, Handler, SYSTEM_ADDRESS, instructions::EthInstructions},
     interpreter::interpreter::EthInterpreter,
-    state::EvmState,
+    state::{Account, AccountInfo as EvmAccount, EvmState, TransactionId},
 };
 
 pub(super) type Ctx<'a> = Context<EvmBlock, TxEnv, CfgEnv, BlockState<'a>, Journal<BlockState<'a>>, Reward>;
@@ -178,12 +178,11 @@ impl<'a, I> Machine<'a, I> {
     /// Keeps what a transaction changed, and pays the tip that is still owed.
     pub fn keep_attempt(&mut self, attempt: Attempt) -> Result<ExecutionResult, ExecError> {
         let Attempt { result, mut changes, owed } = attempt;
-        let journal = self.evm.ctx.journal_mut();
+        let state = self.evm.ctx.journal_mut().db_mut();
         if let Some(tip) = owed {
-            journal.load_account_mut(self.env.proposer)?.data.incr_balance(tip);
-            changes.extend(journal.finalize());
+            changes.insert(self.env.proposer, tipped(state.basic(self.env.proposer)?, tip));
         }
-        journal.db_mut().commit(changes);
+        state.commit(changes);
         Ok(result)
     }
 
@@ -284,6 +283,14 @@ impl<'a, I> Machine<'a, I> {
             Err(EVMError::CustomAny(error)) => self.fatal(error.to_string()),
         }
     }
+}
+
+/// The proposer's account as paying it `tip` leaves it; without the tip if that does not fit, as revm has it.
+fn tipped(proposer: Option<EvmAccount>, tip: U256) -> Account {
+    let mut account = proposer.map_or_else(|| Account::new_not_existing(TransactionId::ZERO), Account::from);
+    account.mark_touch();
+    account.info.balance = account.info.balance.checked_add(tip).unwrap_or(account.info.balance);
+    account
 }
 
 /// The transaction in revm's terms.

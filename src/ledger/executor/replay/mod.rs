@@ -65,7 +65,7 @@ impl Executor for Replay {
 
 /// The list's index of the next transaction that runs.
 fn next_index(block: &Settlement<'_>) -> u64 {
-    block.ran() as u64 + 1
+    1 + u64::try_from(block.ran()).expect("a block has fewer than 2^64 transactions")
 }
 
 /// Each transaction with the index at which it should run: the one after those that the list knows to have run before it.

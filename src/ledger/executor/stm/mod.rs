@@ -122,10 +122,14 @@ struct Settler<'a> {
 impl Settler<'_> {
     fn settle(mut self, runner: &mut Runner<'_>) -> Result<Execution, ExecError> {
         for (index, tx) in self.block.txs.iter().enumerate() {
-            if !self.block.scheduler.is_stopped() && self.wasted() {
+            if self.wasted() {
                 self.block.scheduler.stop();
             }
-            self.settle_next(runner, index, tx)?;
+            // Once the work ahead of turn has ended, nothing of it is used: the memory is not kept up any more.
+            match self.block.scheduler.is_stopped() {
+                true => self.settlement.run(index, tx)?,
+                false => self.settle_next(runner, index, tx)?,
+            }
         }
         self.settlement.finish()
     }
@@ -137,7 +141,7 @@ impl Settler<'_> {
 
     fn settle_next(&mut self, runner: &mut Runner<'_>, index: usize, tx: &VerifiedTx) -> Result<(), ExecError> {
         let Self { block, settlement, repeats } = self;
-        let (scheduler, memory) = (block.scheduler, block.memory);
+        let memory = block.memory;
         let taken = take(block, runner, index);
         let mut record = block.records[index].lock();
         let tried = record.tried.take().filter(|_| taken == Taken::Ran);
@@ -149,7 +153,7 @@ impl Settler<'_> {
                 return Ok(tried);
             }
             let tried = machine.attempt(tx)?;
-            if let (false, Ok(attempt)) = (scheduler.is_stopped(), &tried) {
+            if let Ok(attempt) = &tried {
                 memory.publish(index, &attempt.changes, &mut record.written);
                 changed = true;
             }
@@ -161,7 +165,7 @@ impl Settler<'_> {
             changed = true;
         }
         drop(record);
-        scheduler.settled(index, changed);
+        block.scheduler.settled(index, changed);
         Ok(())
     }
 }
