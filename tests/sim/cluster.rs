@@ -214,6 +214,7 @@ impl Cluster {
             bft: BftConfig::default(),
             sync,
             keeping: Default::default(),
+            limits: Default::default(),
             memo: None,
         };
         let witness = self.witness.clone();
