@@ -64,3 +64,32 @@ pub enum StoreError {
     #[error("block of height {height} cannot be executed: {reason}")]
     Execution { height: Height, reason: String },
 }
+
+/// A range of blocks that begins before this node's history: an answer without the missing ones would be wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("pruned history unavailable: block {from} is not kept, this node's history begins with block {first}")]
+pub struct NotKept {
+    from: Height,
+    first: Height,
+}
+
+impl NotKept {
+    /// Refuses `from..=to` on a node whose first kept block is `first`. An empty range needs nothing.
+    pub fn check(first: Height, from: Height, to: Height) -> Result<(), Self> {
+        if from >= first || from > to { Ok(()) } else { Err(Self { from, first }) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_is_kept_from_its_first_block_on() {
+        assert_eq!(NotKept::check(5, 5, 9), Ok(()));
+        assert_eq!(NotKept::check(5, 4, 3), Ok(()));
+        let gone = NotKept::check(5, 4, 9).unwrap_err();
+        let words = "pruned history unavailable: block 4 is not kept, this node's history begins with block 5";
+        assert_eq!(gone.to_string(), words);
+    }
+}

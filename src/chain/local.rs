@@ -5,7 +5,7 @@
 
 use super::{
     calls::{CALL_GAS_MAX, CallFault},
-    error::StoreError,
+    error::{NotKept, StoreError},
     full::FullChain,
     mempool::PoolError,
 };
@@ -273,14 +273,11 @@ fn events(chain: &FullChain, from: Height, to: Height) -> Result<Vec<EventBatch>
     (from..=to).filter_map(|height| events_at(chain, height).transpose()).collect()
 }
 
-/// Refuses a range that begins before this node's history: an answer without those blocks' events would be wrong. Genesis has none.
-pub fn check_kept(chain: &FullChain, from: Height, to: Height) -> Result<(), ChainError> {
-    let (first, from) = (chain.blocks().first_height().map_err(internal)?, from.max(1));
-    if from >= first || from > to {
-        return Ok(());
-    }
-    let message = format!("block {from} is not kept here, this node's history begins with block {first}");
-    Err(ChainError::Refused { code: PRUNED, message })
+/// Refuses a range some of whose events this node does not have. Genesis has none.
+fn check_kept(chain: &FullChain, from: Height, to: Height) -> Result<(), ChainError> {
+    let first = chain.blocks().first_height().map_err(internal)?;
+    NotKept::check(first, from.max(1), to)
+        .map_err(|gone| ChainError::Refused { code: PRUNED, message: gone.to_string() })
 }
 
 fn events_at(chain: &FullChain, height: Height) -> Result<Option<EventBatch>, ChainError> {

@@ -5,8 +5,8 @@
 //! holds exactly if all its members do. The coefficients that keep bad members from cancelling each other come from a hash of
 //! the whole batch: whoever makes the batch cannot know them before it is made.
 //!
-//! Bound of the work, whatever is sent: a message is hashed and a point decompressed once; the equations of a search hold
-//! [`SEARCH_PASSES`] times as many members as the batch, after its own equation and before one of each member alone.
+//! Bound of the work, whatever is sent: a message is hashed and a point decompressed once; the equations of a search hold as many
+//! members as the batch, after its own equation and before one of each member alone. One bad member needs none alone.
 
 use super::{
     PublicKey, Signature,
@@ -29,11 +29,6 @@ use std::{
     ops::Range,
 };
 
-/// Members that are checked one by one rather than halved again.
-const SEARCH_LEAF: usize = 8;
-/// How often a member of a bad batch is part of a further equation, on average, while the bad ones are searched. Two are what a
-/// single bad one takes at most; a batch with many is not worth more.
-const SEARCH_PASSES: usize = 2;
 /// Keys of one generation of [`KnownKeys`], 6 MiB with what holds them.
 const GENERATION_KEYS: usize = 32_768;
 
@@ -53,7 +48,7 @@ pub fn verify_all_zip215(items: &[Signed<'_>]) -> bool {
         [one] => verify_zip215(one),
         many => {
             let batch = Batch::read(many, None);
-            batch.members.len() == many.len() && batch.holds(0..many.len())
+            batch.members.len() == many.len() && holds(&batch.sum(0..many.len()))
         }
     }
 }
@@ -182,51 +177,39 @@ impl Batch {
 
     /// The answer for each of `items` things asked, and the work it took.
     fn judge(&self, items: usize) -> (Vec<bool>, Work) {
-        let (mut answers, mut work) = (vec![false; items], Work::default());
-        let all = 0..self.members.len();
-        if all.len() > 1 {
-            work.together += all.len();
-            if self.holds(all.clone()) {
-                self.members.iter().for_each(|member| answers[member.place] = true);
-                return (answers, work);
-            }
+        let (mut answers, all) = (vec![false; items], 0..self.members.len());
+        self.members.iter().for_each(|member| answers[member.place] = true);
+        let sum = self.sum(all.clone());
+        let mut work = Work { together: all.len(), alone: 0 };
+        if !holds(&sum) {
+            self.search(all, sum, &mut answers, &mut work);
         }
-        self.search(all, &mut answers, &mut work);
         (answers, work)
     }
 
-    /// Finds the valid ones among members that do not all hold.
-    fn search(&self, all: Range<usize>, answers: &mut [bool], work: &mut Work) {
-        let (mut left, mut bad) = (SEARCH_PASSES * all.len(), vec![all]);
-        while let Some(range) = bad.pop() {
-            if range.len() <= SEARCH_LEAF || range.len() > left {
-                work.alone += range.len();
-                for member in &self.members[range] {
-                    answers[member.place] = self.holds_alone(member);
-                }
-                continue;
-            }
-            left -= range.len();
+    /// Finds the bad ones among `all`, whose `sum` is not zero. Halves: the sum of one is computed, and the other's is what is left.
+    fn search(&self, all: Range<usize>, sum: EdwardsPoint, answers: &mut [bool], work: &mut Work) {
+        let (mut left, mut bad) = (all.len(), vec![(all, sum)]);
+        while let Some((range, sum)) = bad.pop() {
             let middle = range.start + range.len() / 2;
             let (first, second) = (range.start..middle, middle..range.end);
-            work.together += first.len();
-            let first_holds = self.holds(first.clone());
-            // Something is bad in the whole: where the first half holds, it is in the second.
-            let second_holds = !first_holds && {
-                work.together += second.len();
-                self.holds(second.clone())
-            };
-            for (half, holds) in [(first, first_holds), (second, second_holds)] {
-                match holds {
-                    true => self.members[half].iter().for_each(|member| answers[member.place] = true),
-                    false => bad.push(half),
-                }
+            if range.len() == 1 {
+                answers[self.members[range.start].place] = false;
+            } else if first.len() > left {
+                work.alone += range.len();
+                self.members[range].iter().for_each(|member| answers[member.place] = self.holds_alone(member));
+            } else {
+                left -= first.len();
+                work.together += first.len();
+                let of_first = self.sum(first.clone());
+                let halves = [(first, of_first), (second, sum - of_first)];
+                bad.extend(halves.into_iter().filter(|(_, sum)| !holds(sum)));
             }
         }
     }
 
-    /// `8·(-Σ z·s)·B + 8·Σ z·R + 8·Σ (z·k)·A = 0` over `range`, with one term for each key.
-    fn holds(&self, range: Range<usize>) -> bool {
+    /// `-Σ z·s·B + Σ z·R + Σ z·k·A` over `range`, with one term for each key; [`holds`] if all of it is valid.
+    fn sum(&self, range: Range<usize>) -> EdwardsPoint {
         let members = &self.members[range];
         let (mut base, mut of_keys) = (Scalar::ZERO, BTreeMap::<usize, Scalar>::new());
         for member in members {
@@ -235,15 +218,19 @@ impl Batch {
         }
         let scalars = iter::once(&base).chain(of_keys.values()).chain(members.iter().map(|member| &member.z));
         let points = of_keys.keys().map(|key| &self.keys[*key].point).chain(members.iter().map(|member| &member.r));
-        let sum = EdwardsPoint::vartime_multiscalar_mul(scalars, iter::once(&ED25519_BASEPOINT_POINT).chain(points));
-        sum.mul_by_cofactor().is_identity()
+        EdwardsPoint::vartime_multiscalar_mul(scalars, iter::once(&ED25519_BASEPOINT_POINT).chain(points))
     }
 
     fn holds_alone(&self, member: &Member) -> bool {
         let key = -self.keys[member.key].point;
         let r = EdwardsPoint::vartime_double_scalar_mul_basepoint(&member.k, &key, &member.s);
-        (member.r - r).mul_by_cofactor().is_identity()
+        holds(&(member.r - r))
     }
+}
+
+/// Whether a sum is zero once the cofactor is taken out.
+fn holds(sum: &EdwardsPoint) -> bool {
+    sum.mul_by_cofactor().is_identity()
 }
 
 impl Member {
@@ -364,8 +351,8 @@ mod tests {
             bad.iter().for_each(|at| items[*at].1.0[40] ^= 1);
             let (answers, work) = Batch::read(&items, None).judge(items.len());
             prop_assert_eq!(answers, (0..67).map(|at| !bad.contains(&at)).collect::<Vec<_>>());
-            prop_assert!(work.together <= (1 + SEARCH_PASSES) * 67 && work.alone <= 67, "{work:?}");
-            prop_assert!(bad.len() != 1 || work.alone <= SEARCH_LEAF, "{work:?}");
+            prop_assert!(work.together <= 2 * 67 && work.alone <= 67, "{work:?}");
+            prop_assert!(bad.len() != 1 || work.alone == 0, "{work:?}");
             prop_assert!(!bad.is_empty() || work == Work { together: 67, alone: 0 }, "{work:?}");
         }
     }

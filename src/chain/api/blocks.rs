@@ -6,7 +6,7 @@ use super::{
     broken,
 };
 use crate::{
-    chain::records::ExecutedBlock,
+    chain::{error::NotKept, records::ExecutedBlock},
     rpc::{ErrorObjectOwned, error},
     types::Height,
 };
@@ -65,13 +65,5 @@ pub fn state_at(eth: &Eth, height: Height) -> Answer<ChainState> {
 /// Refuses heights whose transactions are not kept.
 pub fn check_kept(eth: &Eth, from: Height, to: Height) -> Answer<()> {
     let first = eth.first_kept().map_err(broken)?;
-    match from >= first || from > to {
-        true => Ok(()),
-        false => Err(error::error(
-            error::PRUNED,
-            format_args!(
-                "pruned history unavailable: block {from} is not kept, this node's history begins with block {first}"
-            ),
-        )),
-    }
+    NotKept::check(first, from, to).map_err(|gone| error::error(error::PRUNED, gone))
 }

@@ -117,7 +117,7 @@ pub fn is_batch(raw: &[u8]) -> bool {
 
 /// Decodes an envelope without judging it.
 pub fn decode_batch(raw: &[u8]) -> Result<(NativeBatch, Signature), TxError> {
-    let (head, calls, signature) = Head::decode(raw, |list| Vec::<Call>::decode(list))?;
+    let (head, calls, signature) = Head::decode(raw, Vec::<Call>::decode)?;
     let Head { chain_id, nonce, max_priority_fee, max_fee, gas_limit, key } = head;
     let batch = NativeBatch { chain_id, nonce, max_priority_fee, max_fee, gas_limit, key, calls };
     check_shortest(raw, &batch.envelope(&signature))?;
