@@ -14,6 +14,7 @@ pub mod kv;
 pub mod ledger;
 pub mod localnet;
 pub mod network;
+pub mod proofs;
 pub mod roles;
 pub mod rpc;
 pub mod runtime;

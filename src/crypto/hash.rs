@@ -25,6 +25,14 @@ pub const DOMAIN_POSSESSION: &str = "cess 2026 validator key possession v1";
 pub const DOMAIN_NATIVE_TX: &str = "cess 2026 native transaction v1";
 /// Domain of the coefficients that ed25519 batches are checked with.
 pub const DOMAIN_ED25519_BATCH: &str = "cess 2026 ed25519 batch v1";
+/// Domain of the identities of idle segments.
+pub const DOMAIN_IDLE_REPLICA: &str = "cess 2026 idle replica v1";
+/// Domain of commitments to idle segments.
+pub const DOMAIN_IDLE_COMMITMENT: &str = "cess 2026 idle commitment v1";
+/// Domain of the nodes that are checked of a new idle segment.
+pub const DOMAIN_IDLE_CHALLENGE: &str = "cess 2026 idle challenge v1";
+/// Domain of the leaves that are audited of idle space.
+pub const DOMAIN_IDLE_AUDIT: &str = "cess 2026 idle audit v1";
 
 /// Plain BLAKE3, for content ids that other tools can recompute.
 pub fn content(bytes: &[u8]) -> [u8; 32] {

@@ -55,7 +55,10 @@ const TABLE: &[(&str, &[&str])] = &[
         ],
     ),
     ("localnet", &["BASE", "client", "ledger", "network", "rpc", "roles"]),
-    ("cli", &["BASE", "client", "ledger", "storage", "gateway", "access", "rights", "roles", "localnet", "rpc"]),
+    (
+        "cli",
+        &["BASE", "client", "ledger", "proofs", "storage", "gateway", "access", "rights", "roles", "localnet", "rpc"],
+    ),
 ];
 
 /// Imports the table forbids. `folders` are the folders that exist.
