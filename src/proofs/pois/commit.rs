@@ -6,7 +6,7 @@
 use super::{
     Place, PoisError, ReplicaId, Shape,
     generate::at,
-    graph::{Graph, Parents},
+    graph::{BELOW_PARENTS, Graph, Parents, WITHIN_PARENTS},
     label::{Label, Message, NO_LABEL},
     shape::{LABELS_LOG2_MAX, LAYERS_MAX},
     tree::{Crown, Digest, Leaf, Opening, leaf_of},
@@ -19,7 +19,7 @@ use crate::{
 use std::collections::BTreeSet;
 
 /// Leaves a challenged node asks for at most: its own, that of the node before, and its parents'.
-const NODE_LEAVES: usize = 2 + 5 + 8;
+const NODE_LEAVES: usize = 2 + WITHIN_PARENTS + BELOW_PARENTS;
 /// Most leaves of one layer that are opened.
 const LAYER_LEAVES_MAX: usize = IDLE_COMMIT_NODES * NODE_LEAVES;
 /// Most siblings of one layer: leaves spread evenly share only the levels above their number.

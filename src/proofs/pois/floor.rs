@@ -8,13 +8,13 @@ use crate::types::params::{ANSWER_WINDOW_BLOCKS, MAINNET_IDLE_BLOCK_MS};
 
 /// A machine that computes one SHA-256 compression after another, with all parents at hand at once.
 #[derive(Debug, Clone, Copy)]
-pub struct Chain {
+pub struct Machine {
     /// Picoseconds of a compression whose input state is the output of the one before.
     pub compression_ps: u64,
 }
 
-impl Chain {
-    /// The assumption the window rests on: nobody has a chain faster than 19.4 ns a compression, which is one of the 64 rounds each
+impl Machine {
+    /// The assumption the window rests on: nobody has a machine faster than 19.4 ns a compression, which is one of the 64 rounds each
     /// 0.30 ns (a clock of 3.3 GHz, no cycle for memory). The SHA instructions of the reference machine take 49 ns. The
     /// window would be missed no more from 8.9 ns on.
     pub const FASTEST: Self = Self { compression_ps: 19_400 };
@@ -40,10 +40,10 @@ pub const ANSWER_WINDOW_MAX_MS: u64 = ANSWER_WINDOW_BLOCKS * MAINNET_IDLE_BLOCK_
 const EARLY_BLOCKS: u64 = 3;
 
 const _: () = assert!(
-    ANSWER_WINDOW_MAX_MS < Chain::FASTEST.regeneration_ms(Shape::MAINNET),
+    ANSWER_WINDOW_MAX_MS < Machine::FASTEST.regeneration_ms(Shape::MAINNET),
     "a segment can be made anew within the answer window"
 );
 const _: () = assert!(
-    ANSWER_WINDOW_MAX_MS + EARLY_BLOCKS * MAINNET_IDLE_BLOCK_MS < Chain::FASTEST.regeneration_ms(Shape::MAINNET),
+    ANSWER_WINDOW_MAX_MS + EARLY_BLOCKS * MAINNET_IDLE_BLOCK_MS < Machine::FASTEST.regeneration_ms(Shape::MAINNET),
     "who proposes some blocks in a row can make a segment anew in time"
 );

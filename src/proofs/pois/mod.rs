@@ -26,7 +26,7 @@ pub use audit::{AuditChallenge, AuditProof, LiveSegment, Transcript};
 pub use buffer::LayerBuffer;
 pub use commit::{CommitChallenge, CommitProof, CommitProver, Commitment};
 pub use error::{Place, PoisError};
-pub use floor::{ANSWER_WINDOW_MAX_MS, Chain, sequential_compressions};
+pub use floor::{ANSWER_WINDOW_MAX_MS, Machine, sequential_compressions};
 pub use generate::{Generator, Progress, Workspace};
 pub use graph::{Graph, Parents};
 pub use label::Label;

@@ -49,7 +49,7 @@ impl Heap {
     /// Over a power of two of digests.
     fn over(bottom: impl ExactSizeIterator<Item = Digest>) -> Self {
         let width = bottom.len();
-        let mut nodes = vec![NO_LABEL; width];
+        let mut nodes = vec![[0; 32]; width];
         nodes.extend(bottom);
         for parent in (1..width).rev() {
             nodes[parent] = node_hash(&nodes[2 * parent], &nodes[2 * parent + 1]);

@@ -21,7 +21,7 @@ impl SimulatedClock {
 #[test]
 fn regenerating_on_demand_misses_the_window() {
     // The small segment stands for one of the main network: each of its compressions for as many there.
-    let (shape, chain) = (small(), Chain::FASTEST);
+    let (shape, machine) = (small(), Machine::FASTEST);
     let scale =
         u128::from(sequential_compressions(Shape::MAINNET)) * 1_000_000 / u128::from(sequential_compressions(shape));
     let mut clock = SimulatedClock::default();
@@ -36,12 +36,12 @@ fn regenerating_on_demand_misses_the_window() {
         generator.step(&mut workspace, 1_000).unwrap();
         let labels = generator.progress().next.checked_sub(next).unwrap_or(shape.labels() - next);
         let compressions = u128::from(labels) * u128::from(critical_compressions(layer));
-        clock.ps += compressions * u128::from(chain.compression_ps) * scale / 1_000_000;
+        clock.ps += compressions * u128::from(machine.compression_ps) * scale / 1_000_000;
     }
     let anew = Sealed::of_layers(shape, sealed().replica, vec![workspace.layer(2).to_vec()]);
     assert_eq!(challenge.verify(&anew.answer(&challenge)), Ok(()), "the answer is right");
     assert!(clock.ms() > ANSWER_WINDOW_MAX_MS * 2, "but late: {} ms", clock.ms());
-    assert!(clock.ms().abs_diff(chain.regeneration_ms(Shape::MAINNET)) < 100);
+    assert!(clock.ms().abs_diff(machine.regeneration_ms(Shape::MAINNET)) < 100);
 }
 
 /// Compressions on the longest path to each label of the last layer.
@@ -76,9 +76,9 @@ fn layers_cannot_be_made_at_the_same_time() {
 fn the_sequential_cost_is_the_one_the_window_counts_on() {
     assert_eq!((critical_compressions(0), critical_compressions(1)), (4, 8));
     assert_eq!(sequential_compressions(Shape::MAINNET), 60 << 25);
-    assert_eq!(Chain::FASTEST.regeneration_ms(Shape::MAINNET), 39_057);
+    assert_eq!(Machine::FASTEST.regeneration_ms(Shape::MAINNET), 39_057);
     assert_eq!(ANSWER_WINDOW_MAX_MS, 18_000);
-    let enough = |compression_ps| Chain { compression_ps }.regeneration_ms(Shape::MAINNET) > ANSWER_WINDOW_MAX_MS;
+    let enough = |compression_ps| Machine { compression_ps }.regeneration_ms(Shape::MAINNET) > ANSWER_WINDOW_MAX_MS;
     assert!(enough(8_950) && !enough(8_900));
 }
 
