@@ -67,6 +67,7 @@ impl Message {
         within: [&Label; WITHIN_PARENTS],
         below: Option<[&Label; BELOW_PARENTS]>,
     ) -> Label {
+        assert_eq!(below.is_some(), self.used == SLOTS, "all layers but the first have one below");
         self.slots[PLACE_AT][4..8].copy_from_slice(&node.to_le_bytes());
         self.slots[BEFORE_AT] = *before;
         for (slot, parent) in self.slots[WITHIN_AT..BELOW_AT].iter_mut().zip(within) {
@@ -77,8 +78,7 @@ impl Message {
                 *slot = *parent;
             }
         }
-        let (blocks, rest) = self.slots[..self.used].as_flattened().as_chunks::<BLOCK_BYTES>();
-        debug_assert!(rest.is_empty());
+        let (blocks, _) = self.slots[..self.used].as_flattened().as_chunks::<BLOCK_BYTES>();
         let mut state = INITIAL;
         compress256(&mut state, blocks);
         let mut label = NO_LABEL;
