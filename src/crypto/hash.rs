@@ -35,6 +35,14 @@ pub const DOMAIN_PODR2_SECRET: &str = "cess 2026 podr2 tagger secret v1";
 pub const DOMAIN_PODR2_WEIGHTS: &str = "cess 2026 podr2 weights v1";
 /// Domain of what a round asks to be opened.
 pub const DOMAIN_SPOT_CHALLENGE: &str = "cess 2026 spot challenge v1";
+/// Domain of the identities of idle segments.
+pub const DOMAIN_IDLE_REPLICA: &str = "cess 2026 idle replica v1";
+/// Domain of commitments to idle segments.
+pub const DOMAIN_IDLE_COMMITMENT: &str = "cess 2026 idle commitment v1";
+/// Domain of the nodes that are checked of a new idle segment.
+pub const DOMAIN_IDLE_CHALLENGE: &str = "cess 2026 idle challenge v1";
+/// Domain of the leaves that are audited of idle space.
+pub const DOMAIN_IDLE_AUDIT: &str = "cess 2026 idle audit v1";
 
 /// Plain BLAKE3, for content ids that other tools can recompute.
 pub fn content(bytes: &[u8]) -> [u8; 32] {

@@ -5,6 +5,7 @@
 
 mod fragment;
 pub mod podr2;
+pub mod pois;
 mod round;
 pub mod spot;
 

@@ -47,6 +47,21 @@ pub const CHAIN_ID_MAINNET: u64 = 11_331;
 /// First chain id for localnets.
 pub const CHAIN_ID_LOCALNET: u64 = 11_332;
 
+/// Blocks after the block of a challenge that take its answer.
+pub const ANSWER_WINDOW_BLOCKS: u64 = 3;
+/// Time between blocks of the main network while nothing waits.
+pub const MAINNET_IDLE_BLOCK_MS: u64 = 6_000;
+/// Labels of a layer of idle space on the main network, as a power of two: 32 B each make 1 GiB.
+pub const MAINNET_IDLE_LABELS_LOG2: u32 = 25;
+/// Layers of a segment of idle space on the main network.
+pub const MAINNET_IDLE_LAYERS: u32 = 8;
+/// Nodes of every layer that are checked before a segment of idle space counts.
+pub const IDLE_COMMIT_NODES: usize = 128;
+/// Leaves of its idle space a miner shows in a round.
+pub const IDLE_AUDIT_LEAVES: usize = 128;
+/// Steps in which a segment of idle space becomes service space: 8 MiB each of 1 GiB.
+pub const IDLE_LIVE_STEPS: u32 = 128;
+
 /// Which set of numbers a chain runs on. Written into genesis.
 #[derive(
     Debug,
@@ -106,6 +121,10 @@ pub struct Params {
     pub placement_window_blocks: u64,
     /// Blocks a miner keeps an acknowledged fragment that no file claims.
     pub unclaimed_fragment_blocks: u64,
+    /// Labels of a layer of idle space, as a power of two.
+    pub idle_labels_log2: u32,
+    /// Layers of a segment of idle space.
+    pub idle_layers: u32,
 }
 
 impl Params {
@@ -122,7 +141,7 @@ impl Params {
         Self {
             profile: Profile::Mainnet,
             block_interval_ms: 1_000,
-            idle_block_interval_ms: 6_000,
+            idle_block_interval_ms: MAINNET_IDLE_BLOCK_MS,
             era_blocks: 21_600,
             seed_skip_blocks: 64,
             seats: 11,
@@ -138,6 +157,8 @@ impl Params {
             miner_min_capacity: ByteCount::gib(1),
             placement_window_blocks: 4_096,
             unclaimed_fragment_blocks: 14_400,
+            idle_labels_log2: MAINNET_IDLE_LABELS_LOG2,
+            idle_layers: MAINNET_IDLE_LAYERS,
         }
     }
 
@@ -163,6 +184,8 @@ impl Params {
             miner_min_capacity: ByteCount::mib(1),
             placement_window_blocks: 4_096,
             unclaimed_fragment_blocks: 4_096,
+            idle_labels_log2: 15,
+            idle_layers: 3,
         }
     }
 }

@@ -10,6 +10,7 @@ mod execute_load;
 mod file;
 mod finality;
 mod idle;
+mod idle_space;
 mod load;
 mod machine;
 mod net;
@@ -52,6 +53,8 @@ pub enum BenchCommand {
     Slicer(slicer::SlicerArgs),
     /// Speed of the erasure code on one core; needs no network
     Erasure(erasure::ErasureArgs),
+    /// Speed of making, proving and auditing idle space on one core; needs no network
+    IdleSpace(idle_space::IdleSpaceArgs),
     /// Time of the state root after a block on a large state, and its memory; needs no network
     Root(root::RootArgs),
     /// What a block of a large state writes, and how long a start takes after a kill; --kill does it to a real node
@@ -77,6 +80,7 @@ pub async fn run(command: BenchCommand, global: &Global, output: &Output) -> any
         BenchCommand::Soak(args) => soak::run(args, output).await,
         BenchCommand::Slicer(args) => slicer::run(args, output).await,
         BenchCommand::Erasure(args) => erasure::run(&args, output),
+        BenchCommand::IdleSpace(args) => idle_space::run(&args, output),
         BenchCommand::Root(args) => root::run(&args, output),
         BenchCommand::Recovery(args) => recovery::run(args, output).await,
         BenchCommand::Signatures(args) => signatures::run(&args, output),
