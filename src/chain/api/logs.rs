@@ -89,17 +89,17 @@ impl Search<'_> {
         self.read += 1;
         match (self.found.len() > LOGS_MAX, self.read > LOGS_MAX_READ) {
             (false, false) => Ok(()),
-            (true, _) => Err(self.too_much(height, format_args!("query returned more than {LOGS_MAX} results"))),
-            (_, true) => Err(self.too_much(height, format_args!("query read more than {LOGS_MAX_READ} blocks"))),
+            (true, _) => Err(too_much(self.from, height, format_args!("query returned more than {LOGS_MAX} results"))),
+            (_, true) => Err(too_much(self.from, height, format_args!("query read more than {LOGS_MAX_READ} blocks"))),
         }
     }
+}
 
-    /// Refuses with the part of the range that was below the limit, in words that clients take the range from.
-    fn too_much(&self, height: Height, what: impl std::fmt::Display) -> ErrorObjectOwned {
-        match height > self.from {
-            true => error::limit_exceeded(format_args!("{what}. {}", this_range(self.from, height - 1))),
-            false => error::limit_exceeded(format_args!("{what} in block {height} alone. Ask for fewer logs of it")),
-        }
+/// Refuses with the part of the range that was below the limit, in words that clients take the range from.
+fn too_much(from: Height, height: Height, what: impl std::fmt::Display) -> ErrorObjectOwned {
+    match height > from {
+        true => error::limit_exceeded(format_args!("{what}. {}", this_range(from, height - 1))),
+        false => error::limit_exceeded(format_args!("{what} in block {height} alone: name more of what is looked for")),
     }
 }
 
@@ -158,4 +158,22 @@ fn range_of(eth: &Eth, filter: &Filter) -> Answer<(Height, Height)> {
     }
     blocks::check_kept(eth, from.max(1), to)?;
     Ok((from, to))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_name_a_range_that_works() {
+        let refusal = too_much(3, 20, "too much");
+        assert_eq!((refusal.code(), refusal.message()), (-32005, "too much. Try with this block range [0x3, 0x13]."));
+        assert!(too_much(3, 3, "too much").message().starts_with("too much in block 3 alone"));
+        // An old database: the index begins in block 5,000.
+        assert!(check_width(4_500, 9_000, 5_000).is_ok());
+        let refusal = check_width(0, 9_000, 5_000).unwrap_err();
+        let words = "blocks 0 to 9000 are over the limit of 1000 blocks without an index: logs are indexed from block 5000 on. \
+                     Try with this block range [0x0, 0x3e7].";
+        assert_eq!(refusal.message(), words);
+    }
 }

@@ -35,10 +35,10 @@ struct Dev {
 
 impl Dev {
     fn new(mining: Mining) -> Self {
-        Self::watched(mining, None)
+        Self::with(mining, None, Vec::new())
     }
 
-    fn watched(mining: Mining, observer: Option<Observer>) -> Self {
+    fn with(mining: Mining, observer: Option<Observer>, deployments: Vec<Bytes>) -> Self {
         let clock = Arc::new(ManualClock::at(START * 1_000));
         let node = Node::new("dev", CpuPool::new("dev", 1)).with_ports(clock, NodeRng::from_seed(1));
         let options = DevOptions {
@@ -49,7 +49,7 @@ impl Dev {
             gas_limit: BLOCK_GAS_LIMIT,
             base_fee: None,
             genesis_time_ms: None,
-            deployments: Vec::new(),
+            deployments,
         };
         let account = options.accounts[0].address;
         let chain = DevChain::new(&node, options, observer).unwrap();
@@ -338,7 +338,7 @@ async fn what_contracts_log_is_told_in_order() {
         Told::Console(line) => heard.lock().push(line.to_owned()),
         Told::Block(block) => heard.lock().push(format!("block {}", block.block.height())),
     };
-    let dev = Dev::watched(Mining::Instant, Some(Box::new(observer)));
+    let dev = Dev::with(Mining::Instant, Some(Box::new(observer)), Vec::new());
     dev.get("anvil_setCode", json!([SINK, logging()])).await;
     dev.pay(0).await;
     dev.get("eth_call", json!([{"to": SINK}, "latest"])).await;
@@ -349,6 +349,18 @@ async fn what_contracts_log_is_told_in_order() {
     dev.get("anvil_setLoggingEnabled", json!([false])).await;
     dev.pay(0).await;
     assert_eq!(lines.lock().len(), 5);
+}
+
+#[tokio::test]
+async fn contracts_are_deployed_in_genesis() {
+    // Creates a contract whose code is one invalid instruction.
+    let code = hex::decode("60fe60005360016000f3").unwrap();
+    let deployment = Bytes::from([&[7; 32][..], &code].concat());
+    let dev = Dev::with(Mining::Instant, None, vec![deployment]);
+    let address = crate::ledger::predeploys::CREATE2_DEPLOYER.create2_from_code([7; 32], &code);
+    assert_eq!(dev.get("eth_getCode", json!([address, "0x0"])).await, "0xfe");
+    dev.get("anvil_reset", json!([])).await;
+    assert_eq!(dev.get("eth_getCode", json!([address, "latest"])).await, "0xfe");
 }
 
 #[tokio::test]
