@@ -2,7 +2,7 @@
 //!
 //! Owns which blocks a filter is compared with, and how many. Invariants: a search that names an address or a topic may be as wide
 //! as the chain, for it looks only into blocks that the index names; one that does not, or that reaches below the index, is bounded
-//! in blocks; both are bounded in what they return and read.
+//! in blocks; both are bounded in what they return, read and look at.
 
 use super::{Answer, Eth, blocks, broken, objects::placed_logs, reading, required};
 use crate::{
@@ -21,6 +21,8 @@ pub const LOGS_MAX_BLOCKS: u64 = 1_000;
 pub const LOGS_MAX: usize = 10_000;
 /// Blocks whose logs one query may read.
 const LOGS_MAX_READ: usize = 10_000;
+/// Blocks one query may look at, where many only seem to have what is asked for.
+const LOGS_MAX_LOOKS: usize = 100_000;
 /// Addresses, and topics of one position, a filter may name.
 const FILTER_MAX_VALUES: usize = 1_000;
 
@@ -39,7 +41,7 @@ pub fn get_logs(eth: &Eth, filter: Filter) -> Answer<Vec<Log>> {
         false => eth.logs_from().map_err(broken)?.clamp(from, to.saturating_add(1)),
     };
     check_width(from, to, indexed_from)?;
-    let mut search = Search { eth, filter: &filter, from, read: 0, found: Vec::new() };
+    let mut search = Search { eth, filter: &filter, from, looks: 0, read: 0, found: Vec::new() };
     for height in from..indexed_from {
         search.look_into(height)?;
     }
@@ -55,7 +57,7 @@ pub fn get_logs(eth: &Eth, filter: Filter) -> Answer<Vec<Log>> {
 
 /// Logs of all blocks of a short range that pass a filter.
 pub fn logs_in(eth: &Eth, filter: &Filter, range: RangeInclusive<Height>) -> Answer<Vec<Log>> {
-    let mut search = Search { eth, filter, from: *range.start(), read: 0, found: Vec::new() };
+    let mut search = Search { eth, filter, from: *range.start(), looks: 0, read: 0, found: Vec::new() };
     for height in range {
         search.look_into(height)?;
     }
@@ -68,6 +70,8 @@ struct Search<'a> {
     filter: &'a Filter,
     /// Where it began.
     from: Height,
+    /// Blocks whose headers were read.
+    looks: usize,
     /// Blocks whose logs were read.
     read: usize,
     found: Vec<Log>,
@@ -76,6 +80,10 @@ struct Search<'a> {
 impl Search<'_> {
     /// Adds the matching logs of a block; if its bloom says no they are not read.
     fn look_into(&mut self, height: Height) -> Answer<()> {
+        self.looks += 1;
+        if self.looks > LOGS_MAX_LOOKS {
+            return Err(too_much(self.from, height, format_args!("query looked at more than {LOGS_MAX_LOOKS} blocks")));
+        }
         let Some(block) = self.eth.header(height).map_err(broken)? else { return Ok(()) };
         let bloom = block.header.logs_bloom;
         if bloom.is_zero() || !self.filter.matches_bloom(bloom) {
