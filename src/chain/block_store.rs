@@ -6,6 +6,7 @@
 
 use super::{
     error::StoreError,
+    log_index::{self, LogRow},
     records::{ExecutedBlock, GenesisRecord, HeaderRecord, HeightRecord, ReceiptRecord, ReceiptsRecord, TxPlace},
 };
 use crate::{
@@ -22,6 +23,7 @@ pub(super) const KEY_GENESIS: &[u8] = b"chain/genesis";
 const KEY_DECIDED: &[u8] = b"chain/decided";
 const KEY_EXECUTED: &[u8] = b"chain/executed";
 const KEY_FIRST: &[u8] = b"chain/first";
+const KEY_LOGS_FROM: &[u8] = b"chain/logs-from";
 
 /// Suffix of a header's key in [`Column::Executed`].
 const PART_HEADER: u8 = b'h';
@@ -130,9 +132,29 @@ impl BlockStore {
         Ok(self.record::<HeightRecord>(Column::BlockIndex, hash.as_slice())?.map(|found| found.0))
     }
 
+    /// First height from which on logs are indexed, `None` before the first block that is. Blocks executed before there was an
+    /// index have no rows.
+    pub fn logs_from(&self) -> Result<Option<Height>, StoreError> {
+        Ok(self.record::<HeightRecord>(Column::Meta, KEY_LOGS_FROM)?.map(|marker| marker.0))
+    }
+
+    /// The lowest `limit` heights from `from` on of blocks that have this row.
+    pub fn log_heights(&self, row: &LogRow, from: Height, limit: usize) -> Result<Vec<Height>, StoreError> {
+        log_index::heights(self.kv.as_ref(), row, from, limit)
+    }
+
     /// Adds an executed block with its indexes and the marker of the executed height to `batch`.
-    pub fn stage_executed(&self, batch: &mut Batch, block: &ExecutedBlock, receipts: &[Receipt]) {
+    pub fn stage_executed(
+        &self,
+        batch: &mut Batch,
+        block: &ExecutedBlock,
+        receipts: &[Receipt],
+    ) -> Result<(), StoreError> {
         let height = block.height();
+        if self.logs_from()?.is_none() {
+            batch.put(Column::Meta, KEY_LOGS_FROM, codec::encode(&HeightRecord(height)));
+        }
+        log_index::stage(batch, height, receipts);
         for (index, receipt) in (0u32..).zip(receipts) {
             batch.put(Column::TxIndex, receipt.tx.as_slice(), codec::encode(&TxPlace { height, index }));
         }
@@ -141,6 +163,7 @@ impl BlockStore {
         batch.put(Column::Executed, part(height, PART_RECEIPTS), codec::encode(&receipts));
         batch.put(Column::BlockIndex, block.hash.as_slice(), codec::encode(&HeightRecord(height)));
         batch.put(Column::Meta, KEY_EXECUTED, codec::encode(&HeightRecord(height)));
+        Ok(())
     }
 
     /// Adds an executed block's access list to `batch`.

@@ -327,7 +327,7 @@ impl FullChain {
         undo: &StateDelta,
     ) -> Result<Arc<Head>, StoreError> {
         let mut batch = Batch::new();
-        self.blocks.stage_executed(&mut batch, &executed, &execution.receipts);
+        self.blocks.stage_executed(&mut batch, &executed, &execution.receipts)?;
         let height = executed.height();
         self.blocks.stage_access_list(&mut batch, height, execution.access_list.encode());
         self.undo.stage(&mut batch, height, undo);
@@ -422,6 +422,6 @@ fn establish(
     }
     let mut batch = Batch::new();
     blocks.stage_genesis(&mut batch, &GenesisRecord { hash: spec.genesis.0, chain_id: spec.chain_id });
-    blocks.stage_executed(&mut batch, first, &[]);
+    blocks.stage_executed(&mut batch, first, &[])?;
     state.commit(batch, delta, Durability::Synced, || ())
 }

@@ -7,6 +7,7 @@ use super::{
     error::StoreError,
     full::FullChain,
     local::LocalChain,
+    log_index::LogRow,
     mempool::{Mempool, PoolError},
     records::{ExecutedBlock, TxPlace},
 };
@@ -85,6 +86,14 @@ impl Backend for FullBackend {
 
     fn receipts(&self, height: Height) -> Result<Vec<Receipt>, StoreError> {
         self.chain.blocks().receipts(height)
+    }
+
+    fn log_heights(&self, row: &LogRow, from: Height, limit: usize) -> Result<Vec<Height>, StoreError> {
+        self.chain.blocks().log_heights(row, from, limit)
+    }
+
+    fn logs_from(&self) -> Result<Height, StoreError> {
+        Ok(self.chain.blocks().logs_from()?.unwrap_or(Height::MAX))
     }
 
     fn access_list(&self, height: Height) -> Result<Option<Bytes>, StoreError> {

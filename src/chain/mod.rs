@@ -31,6 +31,7 @@ mod keeping;
 #[cfg(test)]
 mod light_tests;
 mod local;
+mod log_index;
 mod mempool;
 mod node;
 #[cfg(test)]
@@ -62,6 +63,7 @@ pub use full_backend::FullBackend;
 pub use head::{Head, Ordered};
 pub use keeping::Keeping;
 pub use local::LocalChain;
+pub use log_index::LogRow;
 pub use mempool::{Limits, Mempool, PoolError, SignatureMemo, TOPIC_TX};
 pub use node::{ChainConfig, ChainNode, ChainNodeError};
 pub use options::ChainOptions;

@@ -81,7 +81,7 @@ impl StateTrial {
         let newest = executed(0, trie.root());
         let blocks = BlockStore::new(kv.clone());
         let mut batch = Batch::new();
-        blocks.stage_executed(&mut batch, &newest, &[]);
+        blocks.stage_executed(&mut batch, &newest, &[])?;
         kv.write(batch, Durability::Synced)?;
         Ok(Self { dir: dir.to_owned(), open: Open { kv, blocks, state, undo, trie }, accounts, newest })
     }
@@ -98,7 +98,7 @@ impl StateTrial {
         let rooted = Instant::now();
         let newest = executed(height, root);
         let mut batch = Batch::new();
-        open.blocks.stage_executed(&mut batch, &newest, &receipts);
+        open.blocks.stage_executed(&mut batch, &newest, &receipts)?;
         open.undo.stage(&mut batch, height, &undo);
         open.state.stage(&mut batch, &delta)?;
         let staged = Instant::now();

@@ -1,6 +1,6 @@
 //! `dev`: a chain for developers in this process.
 
-use super::{Global, Usage, output::Output};
+use super::{Global, Usage, local::deployment, output::Output};
 use crate::{
     client::DevAccount,
     crypto::mnemonic_keys,
@@ -59,6 +59,9 @@ pub struct DevArgs {
     /// Time of genesis, in Unix seconds
     #[arg(long, value_name = "SECONDS")]
     timestamp: Option<u64>,
+    /// Contract to deploy in genesis: a file with its salt and init code in hexadecimal. May be given again
+    #[arg(long, value_name = "FILE")]
+    deploy: Vec<PathBuf>,
     /// File the chain is loaded from if it exists, and written to at the end
     #[arg(long, value_name = "FILE", conflicts_with_all = ["load_state", "dump_state"])]
     state: Option<PathBuf>,
@@ -153,6 +156,7 @@ fn options(args: &DevArgs) -> anyhow::Result<DevOptions> {
         gas_limit: args.gas_limit,
         base_fee: args.base_fee,
         genesis_time_ms: args.timestamp.map(|seconds| seconds.saturating_mul(1_000)),
+        deployments: args.deploy.iter().map(|path| deployment(path)).collect::<anyhow::Result<_>>()?,
     })
 }
 

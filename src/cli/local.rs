@@ -186,7 +186,7 @@ async fn start(args: StartArgs, output: &Output) -> anyhow::Result<()> {
 }
 
 /// Reads a salt and init code, the call data of the CREATE2 deployer.
-fn deployment(path: &Path) -> anyhow::Result<Bytes> {
+pub(super) fn deployment(path: &Path) -> anyhow::Result<Bytes> {
     let text = std::fs::read_to_string(path).with_context(|| format!("`{}` cannot be read", path.display()))?;
     let text = text.trim();
     let bytes = hex::decode(text.strip_prefix("0x").unwrap_or(text));

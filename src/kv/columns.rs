@@ -35,11 +35,13 @@ pub enum Column {
     Undo,
     /// height ‖ number → a chunk of the state's newest checkpoint.
     Checkpoints,
+    /// hash of an address or topic ‖ height → nothing: the block has a log with it.
+    LogIndex,
 }
 
 impl Column {
     /// Every column.
-    pub const ALL: [Column; 16] = [
+    pub const ALL: [Column; 17] = [
         Column::Meta,
         Column::Blocks,
         Column::Certificates,
@@ -56,6 +58,7 @@ impl Column {
         Column::StateSync,
         Column::Undo,
         Column::Checkpoints,
+        Column::LogIndex,
     ];
 
     /// Name of the column family on disk.
@@ -77,6 +80,7 @@ impl Column {
             Column::StateSync => "state-sync",
             Column::Undo => "undo",
             Column::Checkpoints => "checkpoints",
+            Column::LogIndex => "log-index",
         }
     }
 
@@ -84,9 +88,13 @@ impl Column {
     /// the columns of every block get more.
     pub const fn memtable_bytes(self) -> usize {
         match self {
-            Column::Blocks | Column::Executed | Column::Accounts | Column::Slots | Column::TxIndex | Column::Undo => {
-                16 << 20
-            }
+            Column::Blocks
+            | Column::Executed
+            | Column::Accounts
+            | Column::Slots
+            | Column::TxIndex
+            | Column::Undo
+            | Column::LogIndex => 16 << 20,
             _ => 4 << 20,
         }
     }

@@ -119,6 +119,11 @@ impl StateTrie {
         self.accounts.for_each(&mut visit);
     }
 
+    /// Calls `visit` for the accounts whose keys are `start` or after it, in the order of keys, until it says no.
+    pub fn visit_from<'a>(&'a self, start: &B256, mut visit: impl FnMut(&'a B256, &'a Account) -> bool) {
+        self.accounts.visit_from(start, &mut visit);
+    }
+
     /// Applies a block's changes and returns the new root, and the delta that takes them back. Code stays.
     pub fn apply_undoable(&mut self, delta: &StateDelta) -> (B256, StateDelta) {
         let changes = self.changed(delta);

@@ -3,7 +3,7 @@
 use crate::{
     chain::{
         api::{anvil, backend::ChainBlock},
-        dev::{DevChain, DevError, DumpError},
+        dev::{DevChain, DevError, DumpError, Observer, Told},
     },
     ledger::executor::Receipt,
     rpc::{RpcError, RpcModule, Server, ServerHandle, error},
@@ -52,13 +52,13 @@ impl DevNode {
         load: Option<Vec<u8>>,
         tell: Option<Tell>,
     ) -> Result<Self, DevNodeError> {
-        let blocks = tell.clone();
-        let observer = move |block: &ChainBlock| {
-            if let Some(tell) = &blocks {
-                tell(&described(block));
-            }
-        };
-        let chain = DevChain::new(node, options, Box::new(observer))?;
+        let observer = tell.clone().map(|tell| -> Observer {
+            Box::new(move |told| match told {
+                Told::Console(line) => tell(&format!("  {line}")),
+                Told::Block(block) => tell(&described(block)),
+            })
+        });
+        let chain = DevChain::new(node, options, observer)?;
         if let Some(bytes) = load {
             chain.load(&bytes)?;
         }

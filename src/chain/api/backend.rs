@@ -7,13 +7,14 @@
 use crate::{
     chain::{
         error::StoreError,
+        log_index::LogRow,
         mempool::{Mempool, PoolError},
         records::{ExecutedBlock, TxPlace},
     },
     ledger::{
         commitment::StateTrie,
         ethereum::Forks,
-        executor::{BlockEnv, Receipt},
+        executor::{BlockEnv, Call, Receipt, Session},
         header::ExecutedHeader,
         state::{AccountInfo, StateError, StateView},
         tx::{TxError, VerifiedTx},
@@ -129,6 +130,15 @@ pub trait Backend: Send + Sync + 'static {
     fn block(&self, height: Height) -> Result<Option<Arc<ChainBlock>>, StoreError>;
     /// Receipts of a block, empty if there is none.
     fn receipts(&self, height: Height) -> Result<Vec<Receipt>, StoreError>;
+    /// The lowest `limit` heights from `from` on of blocks whose logs may have what this row stands for. Without an index that is
+    /// every block, and its header tells more.
+    fn log_heights(&self, _row: &LogRow, from: Height, limit: usize) -> Result<Vec<Height>, StoreError> {
+        Ok((from..=self.latest()).take(limit).collect())
+    }
+    /// First block [`Backend::log_heights`] knows of.
+    fn logs_from(&self) -> Result<Height, StoreError> {
+        Ok(0)
+    }
     /// RLP of the block access list (EIP-7928) of a block, `None` if it has none.
     fn access_list(&self, height: Height) -> Result<Option<Bytes>, StoreError>;
     /// Height of a block by its hash.
@@ -147,6 +157,8 @@ pub trait Backend: Send + Sync + 'static {
     }
     /// Decodes an envelope by the rules of this chain and recovers its sender.
     fn decode(&self, raw: &[u8]) -> Result<VerifiedTx, TxError>;
+    /// Prints what a call that ran logs to Hardhat's console, on a developer's chain.
+    fn tell_console(&self, _session: &Session<'_>, _call: &Call) {}
     /// Waiting transactions.
     fn pool(&self) -> &Mempool;
     /// Takes a transaction in.

@@ -5,11 +5,11 @@ use super::{
     backend::ChainBlock,
     blocks, broken,
     objects::{Assembled, hex, ommer_json, to_json},
-    optional, reading, required,
+    optional, reading, required, required_hash,
 };
 use crate::{
-    rpc::{Params, RpcModule},
-    types::B256,
+    rpc::{ErrorObjectOwned, Params, RpcModule, error},
+    types::{B256, Height, U256},
 };
 use alloy_eips::{BlockId, BlockNumberOrTag};
 use alloy_primitives::{Bytes, U64};
@@ -17,11 +17,18 @@ use jsonrpsee::core::RegisterMethodError;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
+/// The block is from before there were access lists; the code is that of Ethereum's execution API.
+const NO_ACCESS_LIST: i32 = 4445;
+
 pub(super) fn register(module: &mut RpcModule<()>, eth: &Eth) -> Result<(), RegisterMethodError> {
     reading(module, eth, "eth_blockNumber", |eth, _| Ok(hex(eth.latest())))?;
     reading(module, eth, "eth_getBlockByNumber", block_by_number)?;
     reading(module, eth, "eth_getBlockByHash", block_by_hash)?;
-    reading(module, eth, "eth_getHeaderByNumber", |eth, params| header(eth, number(&params)?))?;
+    reading(module, eth, "eth_getHeaderByNumber", |eth, params| match number(&params)? {
+        // There is no header before there is a block.
+        pending if pending.is_pending() => Ok(Value::Null),
+        id => header(eth, id),
+    })?;
     reading(module, eth, "eth_getHeaderByHash", |eth, params| header(eth, hash(&params)?))?;
     reading(module, eth, "eth_getBlockReceipts", block_receipts)?;
     reading(module, eth, "eth_getBlockTransactionCountByNumber", |eth, params| {
@@ -38,6 +45,9 @@ pub(super) fn register(module: &mut RpcModule<()>, eth: &Eth) -> Result<(), Regi
     })?;
     reading(module, eth, "eth_getUncleByBlockNumberAndIndex", |eth, params| ommer(eth, number(&params)?, &params))?;
     reading(module, eth, "eth_getUncleByBlockHashAndIndex", |eth, params| ommer(eth, hash(&params)?, &params))?;
+    reading(module, eth, "eth_getBlockAccessList", |eth, params| {
+        access_list(eth, required(&mut params.sequence(), "block")?)
+    })?;
     reading(module, eth, "eth_getBlockAccessListByBlockNumber", |eth, params| access_list(eth, number(&params)?))?;
     reading(module, eth, "eth_getBlockAccessListByBlockHash", |eth, params| access_list(eth, hash(&params)?))
 }
@@ -49,7 +59,7 @@ pub fn number(params: &Params<'_>) -> Answer<BlockId> {
 
 /// A first parameter that is a hash.
 pub fn hash(params: &Params<'_>) -> Answer<BlockId> {
-    Ok(BlockId::hash(required::<B256>(&mut params.sequence(), "block hash")?))
+    Ok(BlockId::hash(required_hash(&mut params.sequence(), "block hash")?))
 }
 
 /// The block a request names, if there is one.
@@ -104,10 +114,45 @@ fn ommer(eth: &Eth, id: BlockId, params: &Params<'_>) -> Answer<Value> {
 /// The list of everything a block touched (EIP-7928).
 fn access_list(eth: &Eth, id: BlockId) -> Answer<Value> {
     let Some(height) = blocks::find(eth, id)? else { return Ok(Value::Null) };
-    let Some(rlp) = eth.access_list(height).map_err(broken)? else { return Ok(Value::Null) };
-    to_json(&decoded(&rlp)?)
+    match eth.access_list(height).map_err(broken)? {
+        Some(rlp) => listed(&rlp),
+        None => Err(unlisted(eth, height)?),
+    }
 }
 
-fn decoded(rlp: &Bytes) -> Answer<alloy_eip7928::BlockAccessList> {
-    alloy_rlp::decode_exact(rlp).map_err(broken)
+/// Why there is no access list of a block.
+fn unlisted(eth: &Eth, height: Height) -> Answer<ErrorObjectOwned> {
+    let header = eth.header(height).map_err(broken)?;
+    Ok(match header.is_some_and(|block| block.header.block_access_list_hash.is_some()) {
+        true => error::error(
+            error::PRUNED,
+            format_args!("pruned history unavailable: the access list of block {height} is not kept"),
+        ),
+        false => {
+            let message = "block access list not available for pre-Amsterdam blocks";
+            error::error(NO_ACCESS_LIST, format_args!("{message}: block {height} has none"))
+        }
+    })
+}
+
+/// A list as the execution API writes it: words of storage with all their zeroes, everything else as quantities.
+fn listed(rlp: &Bytes) -> Answer<Value> {
+    let list: alloy_eip7928::BlockAccessList = alloy_rlp::decode_exact(rlp).map_err(broken)?;
+    let word = |value: &mut Value| {
+        let number = value.as_str().and_then(|text| text.parse::<U256>().ok());
+        *value = json!(number.map(B256::from));
+    };
+    let mut shown = to_json(&list)?;
+    for account in members(&mut shown) {
+        members(&mut account["storageReads"]).for_each(word);
+        for slot in members(&mut account["storageChanges"]) {
+            word(&mut slot["key"]);
+            members(&mut slot["changes"]).for_each(|change| word(&mut change["value"]));
+        }
+    }
+    Ok(shown)
+}
+
+fn members(list: &mut Value) -> impl Iterator<Item = &mut Value> {
+    list.as_array_mut().into_iter().flatten()
 }

@@ -18,6 +18,7 @@ use alloy_eips::BlockId;
 use alloy_primitives::Bytes;
 use alloy_rpc_types_eth::TransactionRequest;
 use jsonrpsee::core::RegisterMethodError;
+use revm::primitives::hardfork::SpecId;
 use serde_json::{Value, json};
 
 /// Runs after which a list of touched slots is taken as it is: a contract may behave differently for ever.
@@ -30,7 +31,7 @@ pub(super) fn register(module: &mut RpcModule<()>, eth: &Eth) -> Result<(), Regi
 }
 
 /// Parameters of all three: a call, a block, changes of state and block.
-fn posed<T>(eth: &Eth, params: &Params<'_>, ask: fn(&Session<'_>, Call) -> Answer<T>) -> Answer<T> {
+fn posed<T>(eth: &Eth, params: &Params<'_>, ask: fn(&Eth, &Session<'_>, Call) -> Answer<T>) -> Answer<T> {
     let mut params = params.sequence();
     let request: TransactionRequest = required(&mut params, "transaction")?;
     let block: Option<BlockId> = optional(&mut params, "block")?;
@@ -39,11 +40,12 @@ fn posed<T>(eth: &Eth, params: &Params<'_>, ask: fn(&Session<'_>, Call) -> Answe
     let ground = Ground::after(eth, block)?.with(overrides.as_ref())?;
     let session = ground.session(state.as_ref(), overrides.as_ref())?;
     let call = call_of(request, &ground.env, gas_cap(&ground.env))?;
-    ask(&session, call)
+    ask(eth, &session, call)
 }
 
-fn answer(session: &Session<'_>, call: Call) -> Answer<Bytes> {
+fn answer(eth: &Eth, session: &Session<'_>, call: Call) -> Answer<Bytes> {
     let run = session.call(&call, Checks::LOOSE).map_err(|e| not_started(&call, e))?;
+    eth.tell_console(session, &call);
     match run.outcome {
         CallOutcome::Success { output, .. } => Ok(output),
         CallOutcome::Revert { output, .. } => Err(error::reverted(output)),
@@ -51,7 +53,7 @@ fn answer(session: &Session<'_>, call: Call) -> Answer<Bytes> {
     }
 }
 
-fn least_gas(session: &Session<'_>, call: Call) -> Answer<String> {
+fn least_gas(_: &Eth, session: &Session<'_>, call: Call) -> Answer<String> {
     estimate(session, &call, gas_cap(session.env())).map(hex).map_err(|reason| match reason {
         NoEstimate::Reverted(data) => error::reverted(data),
         NoEstimate::Broken(reason) => broken(reason),
@@ -60,7 +62,11 @@ fn least_gas(session: &Session<'_>, call: Call) -> Answer<String> {
 }
 
 /// A list changes what a run costs, and what it costs may change what it touches: the one given leaves its run as it is.
-fn access_list(session: &Session<'_>, mut call: Call) -> Answer<Value> {
+fn access_list(_: &Eth, session: &Session<'_>, mut call: Call) -> Answer<Value> {
+    if !session.env().rules.spec.is_enabled_in(SpecId::BERLIN) {
+        // A call that comes without a list would get one, which nobody could send: it is refused as one that has it.
+        call.access_list.get_or_insert_default();
+    }
     for _ in 0..LIST_ROUNDS_MAX {
         let (list, run) = session.touched(&call, Checks::LOOSE).map_err(|failure| match failure {
             CallError::Refused(refusal) => {

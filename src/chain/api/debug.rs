@@ -12,12 +12,12 @@ use super::{
     overrides::{BlockOverrides, StateOverrides},
     reading,
     request::{Ground, call_of, gas_cap, not_started},
-    required, transaction,
+    required, required_hash, transaction,
 };
 use crate::{
     ledger::{
         ethereum,
-        executor::{CallError, Checks, Subject, TraceError},
+        executor::{CallError, Checks, Session, Subject, TraceError},
         tx::VerifiedTx,
     },
     rpc::{ErrorObjectOwned, Params, RpcModule, error, limits::ANSWER_MAX_BYTES},
@@ -26,11 +26,14 @@ use crate::{
 use alloy_eips::{BlockId, BlockNumberOrTag};
 use alloy_primitives::{Bytes, U64};
 use alloy_rpc_types_eth::{TransactionInfo, TransactionRequest};
-use alloy_rpc_types_trace::geth::{GethDebugTracingOptions, GethTrace};
+use alloy_rpc_types_trace::geth::{CallFrame, GethDebugTracerType, GethDebugTracingOptions, GethTrace};
 use jsonrpsee::core::RegisterMethodError;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json, value::RawValue};
 use std::sync::Arc;
+
+/// Tracers there are.
+const TRACERS: &str = "callTracer, prestateTracer, flatCallTracer, 4byteTracer, muxTracer, noopTracer, erc7562Tracer";
 
 pub(super) fn register(module: &mut RpcModule<()>, eth: &Eth) -> Result<(), RegisterMethodError> {
     reading(module, eth, "debug_traceTransaction", trace_transaction)?;
@@ -41,7 +44,7 @@ pub(super) fn register(module: &mut RpcModule<()>, eth: &Eth) -> Result<(), Regi
     })?;
     reading(module, eth, "debug_traceBlockByHash", |eth, params| {
         let mut params = params.sequence();
-        let hash: B256 = required(&mut params, "block hash")?;
+        let hash = required_hash(&mut params, "block hash")?;
         trace_block(eth, BlockId::hash(hash), optional(&mut params, "options")?)
     })?;
     reading(module, eth, "debug_traceCall", trace_call)?;
@@ -62,7 +65,7 @@ pub(super) fn register(module: &mut RpcModule<()>, eth: &Eth) -> Result<(), Regi
 }
 
 /// The block a request names.
-fn block_of(eth: &Eth, id: BlockId) -> Answer<Arc<ChainBlock>> {
+pub(super) fn block_of(eth: &Eth, id: BlockId) -> Answer<Arc<ChainBlock>> {
     block::read(eth, id)?.ok_or_else(|| unknown(eth, id))
 }
 
@@ -80,11 +83,25 @@ fn encoded(eth: &Eth, params: &Params<'_>, encode: fn(&ChainBlock) -> Answer<Val
 }
 
 fn raw_transaction(eth: &Eth, params: Params<'_>) -> Answer<Value> {
-    let hash: B256 = required(&mut params.sequence(), "transaction hash")?;
+    let hash = required_hash(&mut params.sequence(), "transaction hash")?;
     if let Some((block, index)) = transaction::find(eth, &hash)? {
         return Ok(json!(block.txs[index]));
     }
     Ok(eth.pool().get(&hash).map_or(Value::Null, |tx| json!(tx.raw)))
+}
+
+/// How many transactions of a block come before the one at `index`, which may be the next that the block could have had.
+pub(super) fn count_of(block: &ChainBlock, index: U64) -> Answer<usize> {
+    usize::try_from(index).ok().filter(|count| *count <= block.txs.len()).ok_or_else(|| {
+        let (hash, count) = (block.block.hash, block.txs.len());
+        error::server_error(format_args!("transaction index {index} out of range for block {hash} of {count}"))
+    })
+}
+
+/// Takes a session that stands before a block to where its first `count` transactions ran.
+pub(super) fn advance(eth: &Eth, session: &mut Session<'_>, block: &ChainBlock, count: usize) -> Answer<()> {
+    ethereum::begin(session, block.block.header.parent_beacon_block_root).map_err(broken)?;
+    session.advance(&decoded(eth, block, count)?).map_err(|e| replayed(&e))
 }
 
 /// The first `count` transactions of a block.
@@ -106,18 +123,38 @@ pub(super) fn place(block: &ChainBlock, index: usize) -> TransactionInfo {
 
 fn trace_transaction(eth: &Eth, params: Params<'_>) -> Answer<Value> {
     let mut params = params.sequence();
-    let hash: B256 = required(&mut params, "transaction hash")?;
+    let hash = required_hash(&mut params, "transaction hash")?;
     let options = options(optional(&mut params, "options")?)?;
     let Some((block, index)) = transaction::find(eth, &hash)? else {
         return Err(error::server_error("transaction not found"));
     };
-    let txs = decoded(eth, &block, index + 1)?;
+    let tx = eth.decode(&block.txs[index]).map_err(broken)?;
     let ground = Ground::before(eth, &block.block)?;
     let mut session = ground.session(None, None)?;
-    ethereum::begin(&mut session, block.block.header.parent_beacon_block_root).map_err(broken)?;
-    session.advance(&txs[..index]).map_err(|e| replayed(&e))?;
-    let trace = session.debug(Subject::Tx(&txs[index]), &options, &place(&block, index));
-    to_json(&trace.map_err(untraced)?.0)
+    advance(eth, &mut session, &block, index)?;
+    let (mut trace, _) = session.debug(Subject::Tx(&tx), &options, &place(&block, index)).map_err(untraced)?;
+    count_logs_from(&mut trace, logs_before(&block, index));
+    to_json(&trace)
+}
+
+/// Logs of a block before those of the transaction at `index`.
+fn logs_before(block: &ChainBlock, index: usize) -> u64 {
+    let logs: usize = block.receipts[..index].iter().map(|receipt| receipt.logs.len()).sum();
+    u64::try_from(logs).expect("a usize fits 64 bits")
+}
+
+/// Numbers the logs of a trace as receipts do, where they count from the block's first one.
+fn count_logs_from(trace: &mut GethTrace, first: u64) {
+    match trace {
+        GethTrace::CallTracer(frame) => count_frame_logs_from(frame, first),
+        GethTrace::MuxTracer(traces) => traces.0.values_mut().for_each(|trace| count_logs_from(trace, first)),
+        _ => {}
+    }
+}
+
+fn count_frame_logs_from(frame: &mut CallFrame, first: u64) {
+    frame.logs.iter_mut().filter_map(|log| log.index.as_mut()).for_each(|index| *index += first);
+    frame.calls.iter_mut().for_each(|call| count_frame_logs_from(call, first));
 }
 
 fn trace_block(eth: &Eth, id: BlockId, given: Option<Value>) -> Answer<Vec<Box<RawValue>>> {
@@ -129,7 +166,8 @@ fn trace_block(eth: &Eth, id: BlockId, given: Option<Value>) -> Answer<Vec<Box<R
     ethereum::begin(&mut session, block.block.header.parent_beacon_block_root).map_err(broken)?;
     let mut traces = Shown::default();
     for (index, tx) in txs.iter().enumerate() {
-        let (trace, run) = session.debug(Subject::Tx(tx), &options, &place(&block, index)).map_err(untraced)?;
+        let (mut trace, run) = session.debug(Subject::Tx(tx), &options, &place(&block, index)).map_err(untraced)?;
+        count_logs_from(&mut trace, logs_before(&block, index));
         session.keep(run.changes);
         traces.push(&Traced { tx_hash: tx.hash, result: trace })?;
     }
@@ -196,12 +234,7 @@ fn trace_call(eth: &Eth, params: Params<'_>) -> Answer<Value> {
     let mut session = ground.session(None, block_overrides.as_ref())?;
     if let Some(index) = tx_index {
         let block = block_of(eth, id)?;
-        let count = usize::try_from(index).ok().filter(|count| *count <= block.txs.len()).ok_or_else(|| {
-            let (hash, count) = (block.block.hash, block.txs.len());
-            error::server_error(format_args!("transaction index {index} out of range for block {hash} of {count}"))
-        })?;
-        ethereum::begin(&mut session, block.block.header.parent_beacon_block_root).map_err(broken)?;
-        session.advance(&decoded(eth, &block, count)?).map_err(|e| replayed(&e))?;
+        advance(eth, &mut session, &block, count_of(&block, index)?)?;
     }
     if let Some(changes) = &state_overrides {
         super::overrides::apply(changes, &mut session)?;
@@ -222,7 +255,14 @@ fn options(given: Option<Value>) -> Answer<GethDebugTracingOptions> {
     {
         tracers.iter_mut().for_each(|(name, settings)| settle_mux(name, settings));
     }
-    serde_json::from_value(given).map_err(|e| error::invalid_params(format_args!("options: {e}")))
+    let options: GethDebugTracingOptions =
+        serde_json::from_value(given).map_err(|e| error::invalid_params(format_args!("options: {e}")))?;
+    match options.tracer {
+        Some(GethDebugTracerType::JsTracer(_)) => Err(error::server_error(format_args!(
+            "this node runs no JavaScript tracers: tracer is one of {TRACERS}, or left out for opcodes"
+        ))),
+        _ => Ok(options),
+    }
 }
 
 /// geth takes no settings and empty ones for the same.

@@ -29,6 +29,7 @@ pub(super) fn register(module: &mut RpcModule<()>, eth: &Eth) -> Result<(), Regi
     reading(module, eth, "eth_gasPrice", |eth, _| {
         Ok(hex(u128::from(next_env(eth, eth.latest())?.base_fee) + suggested_tip(eth)?))
     })?;
+    reading(module, eth, "eth_baseFee", |eth, _| Ok(hex(next_env(eth, eth.latest())?.base_fee)))?;
     reading(module, eth, "eth_maxPriorityFeePerGas", |eth, _| Ok(hex(suggested_tip(eth)?)))?;
     reading(module, eth, "eth_blobBaseFee", |eth, _| Ok(hex(blob_price(&next_env(eth, eth.latest())?))))?;
     reading(module, eth, "eth_feeHistory", fee_history)

@@ -21,6 +21,7 @@ mod objects;
 pub mod openrpc;
 mod overrides;
 mod params;
+mod ranges;
 mod request;
 mod simulate;
 mod simulated;
@@ -41,7 +42,7 @@ use backend::Backend;
 use jsonrpsee::core::RegisterMethodError;
 #[cfg(test)]
 pub use objects::block_rlp;
-use params::{optional, required};
+use params::{optional, required, required_hash};
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -79,6 +80,7 @@ pub fn ethereum(eth: &Eth) -> Result<RpcModule<()>, RegisterMethodError> {
     calls::register(&mut module, eth)?;
     simulate::register(&mut module, eth)?;
     debug::register(&mut module, eth)?;
+    ranges::register(&mut module, eth)?;
     trace::register(&mut module, eth)?;
     fees::register(&mut module, eth)?;
     logs::register(&mut module, eth)?;

@@ -204,10 +204,13 @@ fn placed_log(block: &ExecutedBlock, receipt: &Receipt, at: u64, log_index: u64,
 
 /// A transaction that still waits.
 pub fn pending_json(tx: &VerifiedTx) -> Answer<Value> {
-    match tx.tx_type() {
-        NATIVE_TX_TYPE => Ok(native_json(tx, None)),
-        _ => ethereum_json(&tx.raw, tx.sender, TransactionInfo::default()),
+    if tx.tx_type() == NATIVE_TX_TYPE {
+        return Ok(native_json(tx, None));
     }
+    let mut object = ethereum_json(&tx.raw, tx.sender, TransactionInfo::default())?;
+    // Like everything else a block would say.
+    object["blockTimestamp"] = Value::Null;
+    Ok(object)
 }
 
 fn ethereum_json(raw: &[u8], sender: Address, info: TransactionInfo) -> Answer<Value> {
@@ -233,6 +236,7 @@ fn native_json(tx: &VerifiedTx, mined: Option<(&TransactionInfo, u128)>) -> Valu
         "accessList": [],
         "blockHash": info.block_hash,
         "blockNumber": info.block_number.map(hex),
+        "blockTimestamp": info.block_timestamp.map(hex),
         "transactionIndex": info.index.map(hex),
         "v": "0x0",
         "r": "0x0",

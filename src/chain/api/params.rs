@@ -18,6 +18,15 @@ pub fn required<T: DeserializeOwned>(params: &mut ParamsSequence<'_>, name: &str
     }
 }
 
+/// A hash that must be there. Hexadecimal begins with `0x` everywhere, which the parser of hashes does not insist on.
+pub fn required_hash(params: &mut ParamsSequence<'_>, name: &str) -> Answer<B256> {
+    let text: String = required(params, name)?;
+    match text.starts_with("0x") {
+        true => text.parse().map_err(|e| error::invalid_params(format_args!("parameter `{name}`: {e}"))),
+        false => Err(error::invalid_params(format_args!("parameter `{name}`: hex string without 0x prefix"))),
+    }
+}
+
 /// A parameter that may be missing or null.
 pub fn optional<T: DeserializeOwned>(params: &mut ParamsSequence<'_>, name: &str) -> Answer<Option<T>> {
     match params.optional_next::<serde_json::Value>() {

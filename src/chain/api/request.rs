@@ -77,6 +77,11 @@ pub fn call_of(request: TransactionRequest, env: &BlockEnv, cap: u64) -> Answer<
         let message = "both gasPrice and (maxFeePerGas or maxPriorityFeePerGas) specified";
         return Err(error::server_error(message));
     }
+    let has_base_fee = env.rules.spec.is_enabled_in(SpecId::LONDON);
+    if !has_base_fee && (max_fee_per_gas.is_some() || max_priority_fee_per_gas.is_some()) {
+        let message = "maxFeePerGas and maxPriorityFeePerGas are not valid before London is active";
+        return Err(error::server_error(message));
+    }
     if let Some(found) = request.chain_id.filter(|id| *id != env.chain_id) {
         let wanted = env.chain_id;
         return Err(error::server_error(format_args!("chainId does not match node's (have={found}, want={wanted})")));
@@ -86,7 +91,6 @@ pub fn call_of(request: TransactionRequest, env: &BlockEnv, cap: u64) -> Answer<
             "both \"data\" and \"input\" are set and not equal. Please use \"input\" to pass transaction call data";
         error::server_error(message)
     })?;
-    let has_base_fee = env.rules.spec.is_enabled_in(SpecId::LONDON);
     let priority_fee = (gas_price.is_none() && has_base_fee).then(|| max_priority_fee_per_gas.unwrap_or_default());
     Ok(Call {
         from: request.from.unwrap_or_default(),

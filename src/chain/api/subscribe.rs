@@ -130,11 +130,7 @@ fn messages(eth: &Eth, wanted: &Wanted, height: Height) -> Answer<Vec<Box<JsonRa
             let block = eth.header(height).map_err(broken)?;
             block.iter().map(|block| raw(&objects::header_object(block))).collect()
         }
-        Wanted::Logs(filter) => {
-            let mut found = Vec::new();
-            logs::matching(eth, filter, height, &mut found)?;
-            found.iter().map(raw).collect()
-        }
+        Wanted::Logs(filter) => logs::logs_in(eth, filter, height..=height)?.iter().map(raw).collect(),
         // These do not follow blocks.
         Wanted::Pending { .. } => Ok(Vec::new()),
     }

@@ -19,6 +19,7 @@ use std::collections::BTreeSet;
 use tokio::sync::mpsc;
 
 mod execution;
+mod ranges;
 
 /// Init code that logs one topic and creates an empty contract.
 fn logging(topic: B256) -> Vec<u8> {
@@ -116,6 +117,7 @@ async fn what_waits_is_pending_up_to_the_first_gap() {
     let content = served.get("txpool_contentFrom", json!([account])).await;
     assert_eq!(content["pending"]["1"]["nonce"], "0x1");
     assert_eq!(content["queued"]["3"]["blockHash"], Value::Null);
+    assert_eq!(content["queued"]["3"].get("blockTimestamp"), Some(&Value::Null));
     let all = served.get("txpool_content", json!([])).await;
     assert_eq!(all["pending"][account.to_string()], content["pending"]);
     let lines = served.get("txpool_inspect", json!([])).await;
@@ -390,8 +392,53 @@ async fn logs_are_found_by_address_topic_and_range() {
 }
 
 #[tokio::test]
+async fn blocks_tell_what_they_touched() {
+    let served = Served::new();
+    served.submit(&served.fixture.ethereum(0, TxKind::Call(SINK), 5, vec![])).await;
+    let hash = served.fixture.seal().executed.hash;
+    let list = served.get("eth_getBlockAccessList", json!(["latest"])).await;
+    for (method, block) in [
+        ("eth_getBlockAccessList", json!(hash)),
+        ("eth_getBlockAccessList", json!({"blockHash": hash})),
+        ("eth_getBlockAccessListByBlockHash", json!(hash)),
+        ("eth_getBlockAccessListByBlockNumber", json!("0x1")),
+    ] {
+        assert_eq!(served.get(method, json!([block])).await, list, "{method} {block}");
+    }
+    let paid = list.as_array().unwrap().iter().find(|account| account["address"] == format!("{SINK:#x}")).unwrap();
+    assert_eq!(paid["balanceChanges"], json!([{"index": "0x1", "value": "0x5"}]));
+    let of =
+        |key: &'static str| list.as_array().unwrap().iter().flat_map(move |account| account[key].as_array().unwrap());
+    let words = of("storageReads").chain(of("storageChanges").flat_map(|slot| {
+        slot["changes"].as_array().unwrap().iter().map(|change| &change["value"]).chain([&slot["key"]])
+    }));
+    assert!(words.clone().count() > 0 && words.clone().all(|word| word.as_str().unwrap().len() == 66), "{list}");
+    assert_eq!(served.refusal("eth_getBlockAccessList", json!(["0x0"])).await.0, 4445);
+    assert_eq!(served.get("eth_getBlockAccessList", json!(["0x9"])).await, Value::Null);
+    assert_eq!(served.get("eth_getBlockAccessList", json!([B256::ZERO])).await, Value::Null);
+}
+
+#[tokio::test]
+async fn what_is_not_there_and_what_is_malformed() {
+    let served = Served::new();
+    assert_eq!(served.get("eth_getHeaderByNumber", json!(["pending"])).await, Value::Null);
+    assert_eq!(served.get("eth_getHeaderByNumber", json!(["0x9"])).await, Value::Null);
+    let bare = format!("{:064x}", 1);
+    for method in
+        ["debug_getRawTransaction", "eth_getTransactionByHash", "eth_getBlockByHash", "debug_traceTransaction"]
+    {
+        let refusal = served.refusal(method, json!([bare, false])).await;
+        assert!(refusal.0 == -32602 && refusal.1.ends_with("hex string without 0x prefix"), "{method}: {refusal:?}");
+    }
+    assert_eq!(served.refusal("debug_getRawHeader", json!(["2"])).await.0, -32602);
+    assert_eq!(served.get("debug_getRawTransaction", json!([B256::ZERO])).await, Value::Null);
+}
+
+#[tokio::test]
 async fn prices() {
     let served = Served::new();
+    let next = served.get("eth_baseFee", json!([])).await;
+    assert_eq!(next, served.get("eth_feeHistory", json!(["0x1", "latest", []])).await["baseFeePerGas"][1]);
     served.submit(&served.fixture.native(0, 1)).await;
     let head = served.fixture.seal();
     served.fixture.seal();

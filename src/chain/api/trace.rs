@@ -12,7 +12,7 @@ use super::{
     overrides::{BlockOverrides, StateOverrides},
     reading,
     request::{Ground, call_of, gas_cap, not_started},
-    required, transaction,
+    required, required_hash, transaction,
 };
 use crate::{
     ledger::{
@@ -145,7 +145,7 @@ fn transaction_traces(eth: &Eth, hash: &B256) -> Answer<Option<Vec<LocalizedTran
 
 fn get(eth: &Eth, params: Params<'_>) -> Answer<Option<LocalizedTransactionTrace>> {
     let mut params = params.sequence();
-    let hash: B256 = required(&mut params, "transaction hash")?;
+    let hash = required_hash(&mut params, "transaction hash")?;
     let indices: Vec<U64> = required(&mut params, "indices")?;
     // One number is the place in the list; OpenEthereum never looked deeper, and reth does neither.
     let [index] = indices.as_slice() else { return Ok(None) };
@@ -286,7 +286,7 @@ fn raw_transaction(eth: &Eth, params: Params<'_>) -> Answer<TraceResults> {
 
 fn replay_transaction(eth: &Eth, params: Params<'_>) -> Answer<Value> {
     let mut params = params.sequence();
-    let hash: B256 = required(&mut params, "transaction hash")?;
+    let hash = required_hash(&mut params, "transaction hash")?;
     let kinds: Vec<TraceType> = required(&mut params, "trace types")?;
     let Some((block, index)) = transaction::find(eth, &hash)? else {
         return Err(error::server_error("transaction not found"));

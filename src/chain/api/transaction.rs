@@ -5,7 +5,7 @@ use super::{
     backend::ChainBlock,
     block, broken,
     objects::{self, Assembled},
-    reading, required,
+    reading, required, required_hash,
 };
 use crate::{
     chain::mempool::PoolError,
@@ -47,7 +47,7 @@ pub fn find(eth: &Eth, hash: &B256) -> Answer<Option<(Arc<ChainBlock>, usize)>> 
 }
 
 fn by_hash(eth: &Eth, params: Params<'_>) -> Answer<Value> {
-    let hash: B256 = required(&mut params.sequence(), "transaction hash")?;
+    let hash = required_hash(&mut params.sequence(), "transaction hash")?;
     if let Some((block, index)) = find(eth, &hash)? {
         return Assembled { eth, block: &block }.tx_json(index);
     }
@@ -56,7 +56,7 @@ fn by_hash(eth: &Eth, params: Params<'_>) -> Answer<Value> {
 }
 
 fn raw_by_hash(eth: &Eth, params: Params<'_>) -> Answer<Value> {
-    let hash: B256 = required(&mut params.sequence(), "transaction hash")?;
+    let hash = required_hash(&mut params.sequence(), "transaction hash")?;
     if let Some((block, index)) = find(eth, &hash)? {
         return Ok(json!(block.txs[index]));
     }
@@ -88,7 +88,7 @@ fn at_index(
 }
 
 fn receipt(eth: &Eth, params: Params<'_>) -> Answer<Value> {
-    let hash: B256 = required(&mut params.sequence(), "transaction hash")?;
+    let hash = required_hash(&mut params.sequence(), "transaction hash")?;
     find(eth, &hash)?.map_or(Ok(Value::Null), |(block, index)| Assembled { eth, block: &block }.receipt_json(index))
 }
 

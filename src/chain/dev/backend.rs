@@ -1,6 +1,6 @@
 //! A developer's chain behind the port of the Ethereum methods.
 
-use super::DevChain;
+use super::{DevChain, Told, console};
 use crate::{
     chain::{
         api::backend::{Backend, ChainBlock, ChainState, StateGone},
@@ -9,7 +9,7 @@ use crate::{
         records::{ExecutedBlock, TxPlace},
     },
     ledger::{
-        executor::{BlockEnv, Receipt},
+        executor::{BlockEnv, Call, Receipt, Session},
         header::env_after,
         tx::{TxError, VerifiedTx},
         unsigned,
@@ -56,8 +56,8 @@ impl Backend for DevChain {
         Ok(self.block(height)?.map(|block| block.receipts.clone()).unwrap_or_default())
     }
 
-    fn access_list(&self, _height: Height) -> Result<Option<Bytes>, StoreError> {
-        Ok(None)
+    fn access_list(&self, height: Height) -> Result<Option<Bytes>, StoreError> {
+        Ok(self.inner.state.read().book.at(height).and_then(|block| block.access_list.clone()))
     }
 
     fn find_block(&self, hash: &B256) -> Result<Option<Height>, StoreError> {
@@ -92,6 +92,14 @@ impl Backend for DevChain {
 
     fn decode(&self, raw: &[u8]) -> Result<VerifiedTx, TxError> {
         unsigned::decode(raw, self.chain_id())
+    }
+
+    fn tell_console(&self, session: &Session<'_>, call: &Call) {
+        let Some(tell) = self.listener() else { return };
+        match console::of_call(session, call) {
+            Ok(lines) => lines.iter().for_each(|line| tell(Told::Console(line))),
+            Err(error) => tracing::warn!(%error, "what a call logged to the console cannot be told"),
+        }
     }
 
     fn pool(&self) -> &Mempool {

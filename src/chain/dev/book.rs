@@ -15,6 +15,7 @@ use crate::{
     },
     types::{B256, Height},
 };
+use alloy_primitives::Bytes;
 use std::{collections::HashMap, sync::Arc};
 
 /// A block, what it ran in, and what it left behind.
@@ -28,6 +29,8 @@ pub struct DevBlock {
     pub trie: StateTrie,
     /// How that state differs from the one before.
     pub delta: StateDelta,
+    /// RLP of what it touched (EIP-7928), if it was made here: neither genesis has one nor a block that was loaded.
+    pub access_list: Option<Bytes>,
 }
 
 impl DevBlock {

@@ -133,7 +133,7 @@ impl DevChain {
             ommers: Vec::new(),
             withdrawals: Some(Vec::new()),
         };
-        Ok(DevBlock { whole: Arc::new(whole), env, trie: trie.clone(), delta: record.delta })
+        Ok(DevBlock { whole: Arc::new(whole), env, trie: trie.clone(), delta: record.delta, access_list: None })
     }
 }
 

@@ -32,7 +32,7 @@ pub fn build(options: &DevOptions, now_ms: u64) -> Result<Built, GenesisError> {
         overrides: Default::default(),
         time_ms: options.genesis_time_ms.unwrap_or(now_ms),
         extra_data: Default::default(),
-        deployments: Vec::new(),
+        deployments: options.deployments.clone(),
         alloc: options.accounts.iter().map(|account| (account.address, funded())).collect(),
         validators: vec![GenesisValidator {
             account: keys.address(),
@@ -81,5 +81,5 @@ pub fn build(options: &DevOptions, now_ms: u64) -> Result<Built, GenesisError> {
         impersonate_all: false,
         logging: true,
     };
-    Ok(Built { block: DevBlock { whole: Arc::new(whole), env, trie, delta: built.delta }, settings })
+    Ok(Built { block: DevBlock { whole: Arc::new(whole), env, trie, delta: built.delta, access_list: None }, settings })
 }

@@ -2,10 +2,10 @@
 //!
 //! Invariants: a transaction that cannot run leaves the pool with its block; a block is published after it is executed, whole.
 
-use super::{DevChain, Mining, State, book::DevBlock};
+use super::{DevChain, Mining, State, Told, book::DevBlock, console};
 use crate::{
     chain::{
-        api::backend::ChainBlock,
+        api::backend::{ChainBlock, ChainState},
         mempool::PoolError,
         records::{ExecutedBlock, SkippedTx},
     },
@@ -175,15 +175,30 @@ impl DevChain {
         let nonces: Vec<(Address, u64)> =
             run.delta.accounts.iter().map(|(at, change)| (*at, change.info.map_or(0, |info| info.nonce))).collect();
         let hashes: Vec<B256> = txs.iter().map(|tx| tx.hash).collect();
+        let lines = self.logged(&view, &env, &txs, &run);
+        let access_list = Some(run.access_list.encode());
         let (whole, delta) = assemble(&env, root, txs, run);
         let (whole, height) = (Arc::new(whole), env.height);
-        self.publish(DevBlock { whole: whole.clone(), env, trie, delta }, now);
+        self.publish(DevBlock { whole: whole.clone(), env, trie, delta, access_list }, now);
         self.inner.pool.prune(height, &hashes, &nonces, self.next_base_fee());
         self.inner.heights.send_replace(height);
-        if self.inner.state.read().settings.logging {
-            (self.inner.observer)(&whole);
+        if let Some(tell) = self.listener() {
+            lines.iter().for_each(|line| tell(Told::Console(line)));
+            tell(Told::Block(&whole));
         }
         Ok(whole)
+    }
+
+    /// What the transactions of a block logged to the console. They run once more for it, if they did and somebody listens.
+    fn logged(&self, view: &ChainState, env: &BlockEnv, txs: &[VerifiedTx], run: &Execution) -> Vec<String> {
+        if self.listener().is_none() || !console::is_touched(&run.access_list) {
+            return Vec::new();
+        }
+        let lines = console::of_block(view, env, run.included.iter().map(|index| &txs[*index]));
+        lines.unwrap_or_else(|error| {
+            tracing::warn!(%error, block = env.height, "what a block logged to the console cannot be told");
+            Vec::new()
+        })
     }
 
     fn publish(&self, block: DevBlock, now: u64) {

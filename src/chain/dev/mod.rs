@@ -8,6 +8,7 @@ mod backend;
 mod book;
 mod changes;
 mod clock;
+mod console;
 mod dump;
 mod genesis;
 mod mining;
@@ -57,10 +58,20 @@ pub struct DevOptions {
     pub base_fee: Option<u64>,
     /// Time of genesis in Unix milliseconds, if not now.
     pub genesis_time_ms: Option<u64>,
+    /// Salts and init codes of contracts that the CREATE2 deployer makes in genesis.
+    pub deployments: Vec<Bytes>,
 }
 
-/// Who wants to know of every block.
-pub type Observer = Box<dyn Fn(&ChainBlock) + Send + Sync>;
+/// What a developer may want to read.
+pub enum Told<'a> {
+    /// A line that a contract logged with `console.log`.
+    Console(&'a str),
+    /// A block that was made.
+    Block(&'a ChainBlock),
+}
+
+/// Who is told.
+pub type Observer = Box<dyn Fn(Told<'_>) + Send + Sync>;
 
 /// A developer's chain. Cheap to clone.
 #[derive(Clone)]
@@ -80,7 +91,7 @@ struct Inner {
     snapshots: Mutex<Snapshots>,
     heights: watch::Sender<Height>,
     mining: watch::Sender<Mining>,
-    observer: Observer,
+    observer: Option<Observer>,
     instance: B256,
 }
 
@@ -100,8 +111,8 @@ pub enum DevError {
 }
 
 impl DevChain {
-    /// Begins a chain; `observer` hears of every block after genesis.
-    pub fn new(node: &Node, options: DevOptions, observer: Observer) -> Result<Self, DevError> {
+    /// Begins a chain; `observer` hears of every block after genesis, and of what contracts log to the console.
+    pub fn new(node: &Node, options: DevOptions, observer: Option<Observer>) -> Result<Self, DevError> {
         let built = genesis::build(&options, node.clock.unix_ms())?;
         let codes = Arc::new(Codes::default());
         codes.add(&built.block.delta.code);
@@ -154,6 +165,11 @@ impl DevChain {
     /// Milliseconds the clock shows.
     pub fn now_ms(&self) -> u64 {
         self.inner.node.clock.unix_ms()
+    }
+
+    /// Who is to be told, if anybody listens and logging is on.
+    fn listener(&self) -> Option<&Observer> {
+        self.inner.observer.as_ref().filter(|_| self.inner.state.read().settings.logging)
     }
 
     /// The newest state.

@@ -165,7 +165,7 @@ impl SyncStore {
         let blocks = BlockStore::new(self.kv.clone());
         let mut batch = Batch::new();
         blocks.stage_genesis(&mut batch, genesis);
-        blocks.stage_executed(&mut batch, first, &[]);
+        blocks.stage_executed(&mut batch, first, &[])?;
         blocks.stage_beginning(&mut batch, target);
         batch.delete(Column::Meta, KEY_TARGET);
         Ok(self.kv.write(batch, Durability::Synced)?)

@@ -71,6 +71,9 @@ impl Checks {
 /// Why a call cannot start.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
+    /// The fork that brings this kind of transaction is not in force.
+    #[error("transaction type not supported: {0} (sender {1})")]
+    NotSupported(&'static str, Address),
     /// An earlier transaction is missing.
     #[error("nonce too high: address {0}, tx: {1} state: {2}")]
     NonceTooHigh(Address, u64, u64),
@@ -134,6 +137,7 @@ impl Call {
     ) -> Result<Option<Refusal>, StateError> {
         let account = view.account(&self.from)?.unwrap_or_default();
         let refusal = (|| {
+            self.check_kind(env.rules.spec)?;
             if checks.nonce {
                 self.check_nonce(account.nonce)?;
             }
@@ -145,6 +149,18 @@ impl Call {
             self.check_gas(env.rules.spec)
         })();
         Ok(refusal.err())
+    }
+
+    fn check_kind(&self, spec: SpecId) -> Result<(), Refusal> {
+        let kinds = [
+            (self.access_list.is_some(), SpecId::BERLIN, "access list tx"),
+            (self.blobs.is_some() || self.max_blob_fee.is_some(), SpecId::CANCUN, "blob tx"),
+            (self.authorizations.is_some(), SpecId::PRAGUE, "setcode tx"),
+        ];
+        match kinds.into_iter().find(|(is, since, _)| *is && !spec.is_enabled_in(*since)) {
+            Some((.., name)) => Err(Refusal::NotSupported(name, self.from)),
+            None => Ok(()),
+        }
     }
 
     fn check_nonce(&self, next: u64) -> Result<(), Refusal> {

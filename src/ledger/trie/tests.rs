@@ -61,6 +61,12 @@ fn check(trie: &Trie<Vec<u8>>, entries: &Entries, asked: &B256) -> Result<(), Te
     let mut visited = Vec::new();
     trie.for_each(&mut |key, value: &Vec<u8>| visited.push((*key, value.clone())));
     prop_assert_eq!(visited, entries.clone().into_iter().collect::<Vec<_>>());
+    let mut after = Vec::new();
+    trie.visit_from(asked, &mut |key, _| {
+        after.push(*key);
+        after.len() < 3
+    });
+    prop_assert_eq!(after, entries.range(*asked..).take(3).map(|(key, _)| *key).collect::<Vec<_>>());
     Ok(())
 }
 

@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     chain::{
         api::backend::Backend,
-        dev::{DevOptions, Mining},
+        dev::{DevOptions, Mining, Observer, Told},
     },
     client::dev_accounts,
     ledger::abi::STAKING,
@@ -35,6 +35,10 @@ struct Dev {
 
 impl Dev {
     fn new(mining: Mining) -> Self {
+        Self::with(mining, None, Vec::new())
+    }
+
+    fn with(mining: Mining, observer: Option<Observer>, deployments: Vec<Bytes>) -> Self {
         let clock = Arc::new(ManualClock::at(START * 1_000));
         let node = Node::new("dev", CpuPool::new("dev", 1)).with_ports(clock, NodeRng::from_seed(1));
         let options = DevOptions {
@@ -45,9 +49,10 @@ impl Dev {
             gas_limit: BLOCK_GAS_LIMIT,
             base_fee: None,
             genesis_time_ms: None,
+            deployments,
         };
         let account = options.accounts[0].address;
-        let chain = DevChain::new(&node, options, Box::new(|_| {})).unwrap();
+        let chain = DevChain::new(&node, options, observer).unwrap();
         let module = module(&chain).unwrap();
         Self { chain, module, account }
     }
@@ -316,4 +321,86 @@ async fn the_protocol_lives_on_it_through_its_eras() {
     assert!(version.as_str().unwrap().starts_with("anvil"), "Hardhat's helpers look for it");
     let metadata = dev.get("anvil_metadata", json!([])).await;
     assert_eq!((&metadata["latestBlockNumber"], &metadata["chainId"]), (&json!(200), &json!(31_337)));
+}
+
+/// Sends `log(string)` with the text "hi" to the console, then stops, or reverts if it is called with value.
+fn logging() -> String {
+    let text = format!("7f41304fac{:056}5f5260206004526002602452", 0);
+    let rest = format!("7f6869{:060}6044525f5f60645f6a636f6e736f6c652e6c6f675afa3415606c575f5ffd5b00", 0);
+    format!("0x{text}{rest}")
+}
+
+#[tokio::test]
+async fn what_contracts_log_is_told_in_order() {
+    let lines: Arc<parking_lot::Mutex<Vec<String>>> = Arc::default();
+    let heard = lines.clone();
+    let observer = move |told: Told<'_>| match told {
+        Told::Console(line) => heard.lock().push(line.to_owned()),
+        Told::Block(block) => heard.lock().push(format!("block {}", block.block.height())),
+    };
+    let dev = Dev::with(Mining::Instant, Some(Box::new(observer)), Vec::new());
+    dev.get("anvil_setCode", json!([SINK, logging()])).await;
+    dev.pay(0).await;
+    dev.get("eth_call", json!([{"to": SINK}, "latest"])).await;
+    assert_eq!(*lines.lock(), ["hi", "block 1", "hi"]);
+    let failed = json!([{"from": dev.account, "to": SINK, "value": "0x1", "gas": "0x186a0"}]);
+    dev.get("eth_sendTransaction", failed).await;
+    assert_eq!(lines.lock()[3..], ["hi", "block 2"]);
+    dev.get("anvil_setLoggingEnabled", json!([false])).await;
+    dev.pay(0).await;
+    assert_eq!(lines.lock().len(), 5);
+}
+
+#[tokio::test]
+async fn contracts_are_deployed_in_genesis() {
+    // Creates a contract whose code is one invalid instruction.
+    let code = hex::decode("60fe60005360016000f3").unwrap();
+    let deployment = Bytes::from([&[7; 32][..], &code].concat());
+    let dev = Dev::with(Mining::Instant, None, vec![deployment]);
+    let address = crate::ledger::predeploys::CREATE2_DEPLOYER.create2_from_code([7; 32], &code);
+    assert_eq!(dev.get("eth_getCode", json!([address, "0x0"])).await, "0xfe");
+    dev.get("anvil_reset", json!([])).await;
+    assert_eq!(dev.get("eth_getCode", json!([address, "latest"])).await, "0xfe");
+}
+
+#[tokio::test]
+async fn the_pool_access_lists_and_the_document_are_there() {
+    let dev = Dev::new(Mining::Off);
+    let hash = dev.pay(5).await;
+    assert_eq!(dev.get("txpool_status", json!([])).await, json!({"pending": "0x1", "queued": "0x0"}));
+    let content = dev.get("txpool_contentFrom", json!([dev.account])).await;
+    assert_eq!(content["pending"]["0"]["hash"], hash);
+    dev.get("evm_mine", json!([])).await;
+    assert_eq!(dev.get("txpool_status", json!([])).await, json!({"pending": "0x0", "queued": "0x0"}));
+    let list = dev.get("eth_getBlockAccessList", json!(["latest"])).await;
+    let paid = list.as_array().unwrap().iter().find(|account| account["address"] == format!("{SINK:#x}")).unwrap();
+    assert_eq!(paid["balanceChanges"][0]["value"], "0x5");
+    let document = dev.get("rpc_discover", json!([])).await;
+    let names = document["methods"].as_array().unwrap().iter().map(|method| method["name"].as_str().unwrap());
+    assert_eq!(names.collect::<std::collections::BTreeSet<_>>(), method_names().into_iter().collect());
+    let dump = dev.get("anvil_dumpState", json!([])).await;
+    dev.get("anvil_loadState", json!([dump])).await;
+    let gone = dev.ask("eth_getBlockAccessList", json!(["latest"])).await.unwrap_err();
+    assert!(gone.starts_with("pruned history unavailable"), "{gone}");
+}
+
+#[tokio::test]
+async fn logs_are_found_over_the_whole_chain_by_what_they_are() {
+    let dev = Dev::new(Mining::Instant);
+    // Logs one topic, its first word of call data.
+    dev.get("anvil_setCode", json!([SINK, "0x5f355f5fa1"])).await;
+    let log = async |topic: u8| {
+        let call = json!([{"from": dev.account, "to": SINK, "input": B256::repeat_byte(topic)}]);
+        dev.get("eth_sendTransaction", call).await
+    };
+    log(1).await;
+    dev.get("anvil_mine", json!(["0x3ff"])).await;
+    log(2).await;
+    let find = async |filter: Value| dev.ask("eth_getLogs", json!([filter])).await;
+    let all = json!({"fromBlock": "0x0", "toBlock": "latest", "address": SINK});
+    assert_eq!(find(all).await.unwrap().as_array().unwrap().len(), 2);
+    let first = json!({"fromBlock": "0x0", "topics": [B256::repeat_byte(2)]});
+    assert_eq!(find(first).await.unwrap()[0]["blockNumber"], "0x401");
+    let refusal = find(json!({"fromBlock": "0x0"})).await.unwrap_err();
+    assert!(refusal.ends_with("Try with this block range [0x0, 0x3e7]."), "{refusal}");
 }

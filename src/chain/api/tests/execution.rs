@@ -58,15 +58,15 @@ fn number(value: &Value) -> u64 {
 }
 
 /// A chain on which `counting` was deployed in block 1 and called with 99 in block 2, beside a native transfer.
-struct Told {
-    served: Served,
-    counter: Address,
-    call: B256,
+pub(super) struct Told {
+    pub(super) served: Served,
+    pub(super) counter: Address,
+    pub(super) call: B256,
     native: B256,
 }
 
 impl Told {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         let served = Served::new();
         let counter = ethereum_key().address().create(0);
         served.submit(&served.fixture.ethereum(0, TxKind::Create, 0, deploying(&counting(SINK)))).await;
@@ -77,7 +77,7 @@ impl Told {
         Self { served, counter, call, native }
     }
 
-    async fn receipt(&self, tx: B256) -> Value {
+    pub(super) async fn receipt(&self, tx: B256) -> Value {
         self.served.get("eth_getTransactionReceipt", json!([tx])).await
     }
 }
@@ -542,4 +542,35 @@ async fn everything_as_it_is_encoded() {
     assert_eq!(served.get("debug_getRawTransaction", json!([B256::ZERO])).await, Value::Null);
     assert_eq!(served.get("debug_getBadBlocks", json!([])).await, json!([]));
     assert_eq!(served.refusal("debug_getRawHeader", json!(["0x99"])).await, (-32000, "block #153 not found".into()));
+}
+
+#[tokio::test]
+async fn tracers_in_javascript_are_refused_with_the_names_of_others() {
+    let told = Told::new().await;
+    let tracer = json!({"tracer": "{step: function(log) {}, result: function() { return 1 }, fault: function() {}}"});
+    let refusal = told.served.refusal("debug_traceTransaction", json!([told.call, tracer])).await;
+    assert!(refusal.0 == -32000 && refusal.1.contains("callTracer, prestateTracer"), "{refusal:?}");
+}
+
+#[tokio::test]
+async fn traced_logs_are_numbered_as_in_receipts() {
+    let served = Served::new();
+    let hashes = [
+        served.submit(&served.fixture.ethereum(0, TxKind::Create, 0, logging(B256::ZERO))).await,
+        served.submit(&served.fixture.ethereum(1, TxKind::Create, 0, logging(B256::ZERO))).await,
+    ];
+    served.fixture.seal();
+    let options = json!({"tracer": "callTracer", "tracerConfig": {"withLog": true}});
+    let block = served.get("debug_traceBlockByNumber", json!(["latest", options])).await;
+    let mux = json!({"tracer": "muxTracer", "tracerConfig": {"callTracer": {"withLog": true}}});
+    for (index, hash) in hashes.iter().enumerate() {
+        let receipt = served.get("eth_getTransactionReceipt", json!([hash])).await;
+        let expected = &receipt["logs"][0]["logIndex"];
+        assert_eq!(expected, &json!(format!("{index:#x}")));
+        let trace = served.get("debug_traceTransaction", json!([hash, options])).await;
+        assert_eq!(&trace["logs"][0]["index"], expected, "{trace}");
+        assert_eq!(&block[index]["result"]["logs"][0]["index"], expected, "{block}");
+        let trace = served.get("debug_traceTransaction", json!([hash, mux])).await;
+        assert_eq!(&trace["callTracer"]["logs"][0]["index"], expected, "{trace}");
+    }
 }

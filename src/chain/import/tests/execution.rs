@@ -83,3 +83,47 @@ async fn calls_follow_the_rules_of_their_block() {
     let simulated = ask(&module, "eth_simulateV1", two).await;
     assert_eq!(simulated[1]["calls"][0]["returnData"], simulated[0]["hash"], "block 17 is a simulated one");
 }
+
+#[tokio::test]
+async fn fields_of_later_forks_are_refused() {
+    let module = served().await;
+    let authorization =
+        json!({"chainId": "0x0", "address": SINK, "nonce": "0x0", "yParity": "0x0", "r": "0x0", "s": "0x0"});
+    let fees = "maxFeePerGas and maxPriorityFeePerGas are not valid before London is active";
+    let kind = |name: &str| format!("transaction type not supported: {name} (sender {})", key().address());
+    let cases = [
+        (json!({"accessList": []}), "0x6", kind("access list tx")),
+        (json!({"maxFeePerGas": "0x0", "maxPriorityFeePerGas": "0x0"}), "0x7", fees.to_owned()),
+        (json!({"maxPriorityFeePerGas": "0x1"}), "0x7", fees.to_owned()),
+        (json!({"maxFeePerBlobGas": "0x1"}), "0xc", kind("blob tx")),
+        (json!({"blobVersionedHashes": [B256::with_last_byte(1)]}), "0xc", kind("blob tx")),
+        (json!({"authorizationList": [authorization]}), "0xd", kind("setcode tx")),
+    ];
+    for (fields, block, words) in cases {
+        let mut call = json!({"from": key().address(), "to": SINK});
+        call.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        for method in ["eth_call", "eth_estimateGas", "eth_createAccessList", "debug_traceCall"] {
+            let refusal = ask(&module, method, json!([call, block])).await;
+            assert_eq!(refusal["code"], -32000, "{method} {fields}: {refusal}");
+            assert!(refusal["message"].as_str().unwrap().contains(&words), "{method} {fields}: {refusal}");
+        }
+    }
+    let transfer = json!({"from": key().address(), "to": SINK});
+    let refusal = ask(&module, "eth_createAccessList", json!([transfer, "0x6"])).await;
+    assert!(refusal["message"].as_str().unwrap().contains(&kind("access list tx")), "{refusal}");
+    let list = json!({"accessList": [], "gasUsed": "0x5208"});
+    assert_eq!(ask(&module, "eth_createAccessList", json!([transfer, "0x7"])).await, list);
+    // A kind alone says nothing, and from its fork on every field is fine.
+    for (fields, block) in [
+        (json!({"type": "0x1"}), "0x6"),
+        (json!({"type": "0x3"}), "0xc"),
+        (json!({"type": "0x7f"}), "latest"),
+        (json!({"maxFeePerBlobGas": "0x1"}), "0xd"),
+        (json!({"gasPrice": "0x3b9aca00", "gas": "0x5208"}), "0x7"),
+    ] {
+        let mut call = transfer.clone();
+        call.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        assert_eq!(ask(&module, "eth_call", json!([call, block])).await, "0x", "{fields}");
+    }
+    assert_eq!(ask(&module, "eth_getBlockAccessList", json!(["latest"])).await["code"], 4445);
+}
