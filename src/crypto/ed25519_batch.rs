@@ -12,6 +12,7 @@ use super::{
     PublicKey, Signature,
     hash::{DOMAIN_ED25519_BATCH, tagged},
 };
+use alloy_primitives::{B256, map::B256Map};
 use curve25519_dalek::{
     EdwardsPoint, Scalar,
     constants::ED25519_BASEPOINT_POINT,
@@ -23,11 +24,7 @@ use parking_lot::Mutex;
 use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha20Rng;
 use ring::digest::{Context, SHA512};
-use std::{
-    collections::{BTreeMap, HashMap},
-    fmt, iter, mem,
-    ops::Range,
-};
+use std::{collections::BTreeMap, fmt, iter, mem, ops::Range};
 
 /// Keys of one generation of [`KnownKeys`], 6 MiB with what holds them.
 const GENERATION_KEYS: usize = 32_768;
@@ -69,8 +66,8 @@ pub struct KnownKeys(Mutex<Generations>);
 
 #[derive(Default)]
 struct Generations {
-    young: HashMap<PublicKey, EdwardsPoint>,
-    old: HashMap<PublicKey, EdwardsPoint>,
+    young: B256Map<EdwardsPoint>,
+    old: B256Map<EdwardsPoint>,
 }
 
 impl fmt::Debug for KnownKeys {
@@ -82,28 +79,28 @@ impl fmt::Debug for KnownKeys {
 impl KnownKeys {
     fn get(&self, keys: &[PublicKey]) -> Vec<Option<EdwardsPoint>> {
         let mut generations = self.0.lock();
-        keys.iter().map(|key| generations.get(key)).collect()
+        keys.iter().map(|key| generations.get(B256::from(key.0))).collect()
     }
 
     fn remember<'a>(&self, keys: impl Iterator<Item = &'a Key>) {
         let mut generations = self.0.lock();
         for key in keys {
-            generations.insert(key.bytes, key.point);
+            generations.insert(B256::from(key.bytes.0), key.point);
         }
     }
 }
 
 impl Generations {
-    fn get(&mut self, key: &PublicKey) -> Option<EdwardsPoint> {
-        if let Some(point) = self.young.get(key) {
+    fn get(&mut self, key: B256) -> Option<EdwardsPoint> {
+        if let Some(point) = self.young.get(&key) {
             return Some(*point);
         }
-        let point = self.old.remove(key)?;
-        self.insert(*key, point);
+        let point = self.old.remove(&key)?;
+        self.insert(key, point);
         Some(point)
     }
 
-    fn insert(&mut self, key: PublicKey, point: EdwardsPoint) {
+    fn insert(&mut self, key: B256, point: EdwardsPoint) {
         if self.young.len() >= GENERATION_KEYS {
             self.old = mem::take(&mut self.young);
         }
@@ -147,11 +144,11 @@ struct Work {
 impl Batch {
     /// Everything but the equations. Signatures whose numbers or points are none are not among the members.
     fn read(items: &[Signed<'_>], known: Option<&KnownKeys>) -> Self {
-        let (mut names, mut numbers) = (Vec::new(), HashMap::new());
+        let (mut names, mut numbers) = (Vec::new(), B256Map::default());
         let key_of: Vec<usize> = items
             .iter()
             .map(|(_, _, key)| {
-                *numbers.entry(*key).or_insert_with(|| {
+                *numbers.entry(B256::from(key.0)).or_insert_with(|| {
                     names.push(*key);
                     names.len() - 1
                 })
@@ -382,13 +379,13 @@ mod tests {
         let key = |n: usize| {
             let mut bytes = [0; 32];
             bytes[..8].copy_from_slice(&n.to_le_bytes());
-            PublicKey(bytes)
+            B256::from(bytes)
         };
         for n in 0..3 * GENERATION_KEYS {
             generations.insert(key(n), ED25519_BASEPOINT_POINT);
-            assert!(generations.get(&key(0)).is_some(), "it was in use at {n}");
+            assert!(generations.get(key(0)).is_some(), "it was in use at {n}");
         }
         assert!(generations.young.len() <= GENERATION_KEYS && generations.old.len() <= GENERATION_KEYS);
-        assert!(generations.get(&key(1)).is_none());
+        assert!(generations.get(key(1)).is_none());
     }
 }

@@ -120,7 +120,12 @@ impl Rules {
             height,
             parent: parent.block,
             parent_time_ms: parent.time_ms,
-            executed: &|height| chain.blocks().executed(height).ok().flatten().map(|executed| executed.hash),
+            executed: &|named| match height.checked_sub(named) {
+                Some(1) => Some(parent.hash),
+                // Where a node began with a state, nothing below it is kept.
+                Some(2) => Some(parent.header.parent_hash),
+                _ => None,
+            },
             committee: &committee,
             next_committee: &next_committee,
             seed: parent.beacon,

@@ -1,6 +1,6 @@
 //! A database on a disk that takes its time with what is not synced: a node whose execution lags behind the ordering.
 
-use crate::machine::Dice;
+use crate::machine::{Dice, pass};
 use cess::kv::{Batch, Column, Durability, Entry, Kv, KvError, MemoryKv};
 use parking_lot::Mutex;
 use std::{sync::Arc, time::Duration};
@@ -37,8 +37,7 @@ impl Kv for SlowKv {
     fn write(&self, batch: Batch, durability: Durability) -> Result<(), KvError> {
         if durability == Durability::Buffered {
             let pause = self.dice.lock().below(WRITE_MAX_MS);
-            // The virtual machine takes this for time that passes.
-            std::thread::sleep(Duration::from_millis(pause));
+            pass(Duration::from_millis(pause));
         }
         self.kv.write(batch, durability)
     }

@@ -13,4 +13,4 @@ mod tsc;
 
 pub use disk::Disk;
 pub use random::Dice;
-pub use scheduler::{now, simulate, until};
+pub use scheduler::{now, pass, simulate, until};

@@ -161,6 +161,11 @@ pub(super) fn yield_turn() {
     block(Wait::Nothing);
 }
 
+/// The calling thread takes so long over what it does.
+pub fn pass(time: Duration) {
+    sleep_ns(u64::try_from(time.as_nanos()).expect("virtual time is short"));
+}
+
 /// Blocks the calling thread for a while.
 pub(super) fn sleep_ns(nanos: u64) {
     let until = with(|state| state.now) + nanos;
