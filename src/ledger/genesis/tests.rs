@@ -27,6 +27,7 @@ pub fn genesis() -> Genesis {
         balance: Amount(U256::from(5)),
         code: Bytes::from_static(&[0x5f, 0x54]),
         storage: BTreeMap::from([(B256::ZERO, B256::repeat_byte(1)), (B256::repeat_byte(9), B256::ZERO)]),
+        territory: None,
     };
     let rich = GenesisAccount { balance: Amount::tokens(1_000_000), ..Default::default() };
     Genesis {

@@ -42,7 +42,7 @@ impl TestHost {
 
     /// A chain with these numbers at height 0.
     pub(super) fn with_params(params: Params, seats: &[ValidatorSeat]) -> Self {
-        let storage = genesis_storage(&params, seats, beacon_of(0)).unwrap();
+        let storage = genesis_storage(&params, seats, beacon_of(0), &[]).unwrap();
         let staked = seats.iter().fold(U256::ZERO, |sum, seat| sum + seat.stake);
         Self {
             caller: Address::ZERO,
