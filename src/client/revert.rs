@@ -233,6 +233,13 @@ mod tests {
         let token = U256::from(crate::types::Amount::tokens(1).0);
         let low = IMiners::CollateralTooLow { sent: U256::ZERO, required: token }.abi_encode();
         assert_eq!(explain(&low), "a collateral of 0 tokens was sent, 1 are required");
+        let none = ITerritory::NoTerritory { account: Address::ZERO, needed: 7 }.abi_encode();
+        assert!(
+            explain(&none)
+                .ends_with("no active territory for 7 B of fragments (`cess space buy SIZE --days N` leases one)")
+        );
+        let sold = ITerritory::SoldOut { wanted: 2, available: U256::ZERO }.abi_encode();
+        assert_eq!(explain(&sold), "2 B are wanted, 0 B can be leased");
         let old = IStaking::BeaconUnknown { height: 1, oldest: 2, newest: 3 }.abi_encode();
         assert!(explain(&old).contains("blocks 2 to 3"));
     }

@@ -178,7 +178,7 @@ impl History {
         match *step {
             Step::Expand { token, bytes } => {
                 let fits = self.active(token).is_some_and(|k| k.asked.is_zero()) && bytes > 0 && bytes <= self.room();
-                let result = self.world.pay(self.owner(token), 20_000, &expandCall { token, extra: bytes });
+                let result = self.world.pay(self.owner(token), 20_000, &expandCall { token, extra: bytes }).map(drop);
                 assert_eq!(result.is_ok(), fits, "{result:?}");
                 if fits {
                     self.rent += self.price(bytes, self.known[&token].deadline - height);
@@ -210,7 +210,7 @@ impl History {
                 let known = self.known.get(&token);
                 let same = known.is_some_and(|k| k.name == name);
                 let fits = known.is_some_and(|k| k.asked.is_zero()) && (same || !self.is_taken(owner, &name));
-                let result = self.world.call(owner, &renameCall { token, name: name.clone() });
+                let result = self.world.call(owner, &renameCall { token, name: name.clone() }).map(drop);
                 assert_eq!(result.is_ok(), fits, "{result:?}");
                 if fits {
                     self.known.get_mut(&token).unwrap().name = name;
