@@ -18,6 +18,8 @@ interface IFiles {
     event OwnerAdded(bytes32 indexed id, address indexed owner);
     /// An account gave its ownership up.
     event OwnerRemoved(bytes32 indexed id, address indexed owner);
+    /// An owner's file is charged to another of its territories.
+    event FileReassigned(bytes32 indexed id, address indexed owner, uint64 territory);
     /// The last owner left: holders drop the fragments.
     event FileDeleted(bytes32 indexed id, uint64 size, address[] holders);
 
@@ -25,7 +27,18 @@ interface IFiles {
     /// segment and signed receipts[i] (64-byte ed25519) over the file id and i. The holders must be those the placement rule
     /// ranks for the beacon of beaconHeight and the first segment's id, with at most six skipped.
     /// An existing file gains the caller as a further owner; holders and receipts are then ignored.
+    /// Each owner's territory is charged with the bytes of all fragments: the one ITerritory.choose names.
     function store(bytes calldata manifest, uint64 beaconHeight, address[] calldata holders, bytes[] calldata receipts) external returns (bytes32 id);
+
+    /// As store, charged to a territory of the caller's.
+    function storeIn(uint64 territory, bytes calldata manifest, uint64 beaconHeight, address[] calldata holders, bytes[] calldata receipts) external returns (bytes32 id);
+
+    /// Charges a file of the caller's to another territory of the caller's, which must be active.
+    function reassign(bytes32 id, uint64 territory) external;
+
+    /// Releases files of lapsed territories, the oldest first, and then the territories. Anybody may call; each era passed, file
+    /// released and territory purged is a step. Returns the steps taken, fewer than asked for when nothing is left to do.
+    function purge(uint64 steps) external returns (uint64 taken);
 
     /// Gives the caller's ownership up; the last owner's call deletes the file.
     function remove(bytes32 id) external;
@@ -38,6 +51,12 @@ interface IFiles {
 
     /// Files of an account in no particular order, from index skip, at most limit (and at most 1,000).
     function listOf(address owner, uint64 skip, uint64 limit) external view returns (bytes32[] memory);
+
+    /// The territory an owner's file is charged to, and with how many bytes. Reverts with UnknownFile or NotOwner.
+    function chargeOf(bytes32 id, address owner) external view returns (uint64 territory, uint64 amount);
+
+    /// Files charged to a territory in no particular order, from index skip, at most limit (and at most 1,000).
+    function listIn(uint64 territory, uint64 skip, uint64 limit) external view returns (bytes32[] memory);
 
     /// Number of active files and the bytes they hold.
     function totals() external view returns (uint64 files, uint256 bytes_);

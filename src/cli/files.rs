@@ -3,12 +3,14 @@
 use super::{
     Global, Usage, chunks,
     output::{Output, short, table},
+    space,
     target::Target,
 };
 use crate::{
     client::{
         ChainClient, FileRecord, TxOutcome, Wallet,
         gateway::{FileStat, GatewayClient, GatewayError, StoreCall, StoredFile, UploadRequest, UploadState},
+        store_in,
     },
     crypto::hash,
     ledger::abi::{FILES, IFiles},
@@ -42,6 +44,9 @@ const LIST_PAGE: u64 = 500;
 pub struct PutArgs {
     /// File to store
     path: PathBuf,
+    /// Territory to charge. Default: of the account's active ones with room, the one that lasts longest
+    #[arg(long, value_name = "NAME")]
+    territory: Option<String>,
 }
 
 /// Arguments of `cess get`.
@@ -82,7 +87,7 @@ pub struct RmArgs {
 impl PutArgs {
     /// Puts the file at `path`.
     pub fn new(path: PathBuf) -> Self {
-        Self { path }
+        Self { path, territory: None }
     }
 }
 
@@ -109,12 +114,17 @@ pub async fn put(args: &PutArgs, global: &Global, output: &Output) -> anyhow::Re
     let target = Target::find(global)?;
     let gateway = target.gateway().await?;
     let wallet = target.wallet(global).await?;
+    let charged = args.territory.as_deref();
+    let territory = space::with_room(target.chain.as_ref(), wallet.address(), charged, meta.len()).await?;
     let request = UploadRequest { size: meta.len(), idempotency_key: Some(resume_key(path, &meta, wallet.address())) };
     let started = Instant::now();
     let bar = output.bytes_bar("storing", meta.len());
     let upload = disperse(&gateway, path, &request, &bar).await?;
-    let call = patiently(|| gateway.prepare(&upload.upload)).await?;
+    let mut call = patiently(|| gateway.prepare(&upload.upload)).await?;
     bar.finish_and_clear();
+    if charged.is_some() {
+        call.data = store_in(territory.token, &call.data)?;
+    }
 
     let outcome = activate(&target, &wallet, &call).await?;
     let stored =

@@ -14,6 +14,7 @@ mod light;
 mod local;
 mod output;
 mod run;
+mod space;
 mod stake;
 mod status;
 mod target;
@@ -71,6 +72,8 @@ enum Command {
     Ls(files::LsArgs),
     /// Give up ownership of a file; the last owner's call deletes it
     Rm(files::RmArgs),
+    /// Lease space for files, and trade it
+    Space(space::SpaceArgs),
     /// List accounts and balances
     Accounts(accounts::AccountsArgs),
     /// Send tokens
@@ -135,6 +138,7 @@ fn dispatch(cli: Cli, output: &Output) -> anyhow::Result<()> {
         Command::Stat(args) => block_on(files::stat(args, global, output)),
         Command::Ls(args) => block_on(files::ls(args, global, output)),
         Command::Rm(args) => block_on(files::rm(args, global, output)),
+        Command::Space(args) => block_on(space::space(args, global, output)),
         Command::Accounts(args) => block_on(accounts::list(args, global, output)),
         Command::Send(args) => block_on(accounts::send(args, global, output)),
         Command::Bench(command) => block_on(bench::run(command, global, output)),

@@ -3,8 +3,8 @@
 //! Must not know where logs come from. Invariant: a log that is not a known event of a protocol module decodes to `None`,
 //! never to a wrong event.
 
-use crate::ledger::abi::{FILES, IFiles, IMiners, MINERS};
-use crate::types::{Address, B256, FileId, U256};
+use crate::ledger::abi::{FILES, IFiles, IMiners, ITerritory, MINERS, TERRITORY};
+use crate::types::{Address, B256, FileId, Height, U256};
 use alloy_primitives::Bytes;
 use alloy_sol_types::SolEventInterface;
 
@@ -24,12 +24,50 @@ pub enum ChainEvent {
     OwnerAdded { id: FileId, owner: Address },
     /// One owner fewer.
     OwnerRemoved { id: FileId, owner: Address },
+    /// An owner's file is charged to another of its territories.
+    FileReassigned { id: FileId, owner: Address, territory: u64 },
     /// The last owner left.
     FileDeleted { id: FileId, size: u64, holders: Vec<Address> },
+    /// Space was leased.
+    TerritoryMinted { token: u64, owner: Address, name: String, size: u64, deadline: Height, price: U256 },
+    /// A territory grew.
+    TerritoryExpanded { token: u64, size: u64, price: U256 },
+    /// An active territory lasts longer.
+    TerritoryRenewed { token: u64, deadline: Height, price: U256 },
+    /// A frozen territory is active again.
+    TerritoryReactivated { token: u64, deadline: Height, price: U256 },
+    /// A territory has another name.
+    TerritoryRenamed { token: u64, name: String },
+    /// A territory was given away.
+    TerritoryGranted { token: u64, from: Address, to: Address },
+    /// A territory is on offer.
+    TerritoryConsigned { token: u64, asked: U256 },
+    /// An offer was taken back.
+    ConsignmentCancelled { token: u64 },
+    /// An offered territory was bought.
+    ConsignmentBought { token: u64, seller: Address, buyer: Address, name: String, price: U256 },
+    /// Somebody may pay a territory for another.
+    OrderPlaced {
+        order: u64,
+        receiver: Address,
+        placer: Address,
+        name: String,
+        size: u64,
+        lease_days: u32,
+        expires: Height,
+    },
+    /// Somebody did.
+    OrderPaid { order: u64, token: u64, payer: Address },
+    /// A territory was charged for a file.
+    SpaceCharged { token: u64, file: FileId, amount: u64, used: u64 },
+    /// A charge was given back.
+    SpaceFreed { token: u64, file: FileId, amount: u64, used: u64 },
+    /// A lapsed territory is gone.
+    TerritoryPurged { token: u64, owner: Address, size: u64 },
 }
 
 /// The contracts whose logs are events.
-pub(super) const EVENT_SOURCES: [Address; 2] = [MINERS, FILES];
+pub(super) const EVENT_SOURCES: [Address; 3] = [MINERS, FILES, TERRITORY];
 
 impl ChainEvent {
     /// The event a log stands for, or `None` if it is no event of a protocol module.
@@ -37,6 +75,7 @@ impl ChainEvent {
         match address {
             MINERS => IMiners::IMinersEvents::decode_raw_log(topics, data).ok().map(of_miners),
             FILES => IFiles::IFilesEvents::decode_raw_log(topics, data).ok().map(of_files),
+            TERRITORY => ITerritory::ITerritoryEvents::decode_raw_log(topics, data).ok().map(of_territory),
             _ => None,
         }
     }
@@ -65,7 +104,46 @@ fn of_files(event: IFiles::IFilesEvents) -> ChainEvent {
         },
         E::OwnerAdded(e) => ChainEvent::OwnerAdded { id: e.id.into(), owner: e.owner },
         E::OwnerRemoved(e) => ChainEvent::OwnerRemoved { id: e.id.into(), owner: e.owner },
+        E::FileReassigned(e) => ChainEvent::FileReassigned { id: e.id.into(), owner: e.owner, territory: e.territory },
         E::FileDeleted(e) => ChainEvent::FileDeleted { id: e.id.into(), size: e.size, holders: e.holders },
+    }
+}
+
+fn of_territory(event: ITerritory::ITerritoryEvents) -> ChainEvent {
+    use ChainEvent as C;
+    use ITerritory::ITerritoryEvents as E;
+    match event {
+        E::TerritoryMinted(e) => C::TerritoryMinted {
+            token: e.token,
+            owner: e.owner,
+            name: e.name,
+            size: e.size,
+            deadline: e.deadline,
+            price: e.price,
+        },
+        E::TerritoryExpanded(e) => C::TerritoryExpanded { token: e.token, size: e.size, price: e.price },
+        E::TerritoryRenewed(e) => C::TerritoryRenewed { token: e.token, deadline: e.deadline, price: e.price },
+        E::TerritoryReactivated(e) => C::TerritoryReactivated { token: e.token, deadline: e.deadline, price: e.price },
+        E::TerritoryRenamed(e) => C::TerritoryRenamed { token: e.token, name: e.name },
+        E::TerritoryGranted(e) => C::TerritoryGranted { token: e.token, from: e.from, to: e.to },
+        E::TerritoryConsigned(e) => C::TerritoryConsigned { token: e.token, asked: e.asked },
+        E::ConsignmentCancelled(e) => C::ConsignmentCancelled { token: e.token },
+        E::ConsignmentBought(e) => {
+            C::ConsignmentBought { token: e.token, seller: e.seller, buyer: e.buyer, name: e.name, price: e.price }
+        }
+        E::OrderPlaced(e) => C::OrderPlaced {
+            order: e.order,
+            receiver: e.receiver,
+            placer: e.placer,
+            name: e.name,
+            size: e.size,
+            lease_days: e.leaseDays,
+            expires: e.expires,
+        },
+        E::OrderPaid(e) => C::OrderPaid { order: e.order, token: e.token, payer: e.payer },
+        E::SpaceCharged(e) => C::SpaceCharged { token: e.token, file: e.file.into(), amount: e.amount, used: e.used },
+        E::SpaceFreed(e) => C::SpaceFreed { token: e.token, file: e.file.into(), amount: e.amount, used: e.used },
+        E::TerritoryPurged(e) => C::TerritoryPurged { token: e.token, owner: e.owner, size: e.size },
     }
 }
 
@@ -108,8 +186,57 @@ mod tests {
         round_trip(FILES, log, ChainEvent::OwnerAdded { id, owner });
         let log = IFiles::OwnerRemoved { id: id.into(), owner }.encode_log_data();
         round_trip(FILES, log, ChainEvent::OwnerRemoved { id, owner });
+        let log = IFiles::FileReassigned { id: id.into(), owner, territory: 8 }.encode_log_data();
+        round_trip(FILES, log, ChainEvent::FileReassigned { id, owner, territory: 8 });
         let log = IFiles::FileDeleted { id: id.into(), size: 1, holders: holders.clone() }.encode_log_data();
         round_trip(FILES, log, ChainEvent::FileDeleted { id, size: 1, holders });
+    }
+
+    #[test]
+    fn events_of_leases_decode() {
+        let (owner, name, price) = (Address::repeat_byte(4), "attic".to_owned(), U256::MAX);
+        let (token, size, deadline) = (1, u64::MAX, 9);
+        let log = ITerritory::TerritoryMinted { token, owner, name: name.clone(), size, deadline, price };
+        let minted = ChainEvent::TerritoryMinted { token, owner, name, size, deadline, price };
+        round_trip(TERRITORY, log.encode_log_data(), minted);
+        let log = ITerritory::TerritoryExpanded { token, size, price }.encode_log_data();
+        round_trip(TERRITORY, log, ChainEvent::TerritoryExpanded { token, size, price });
+        let log = ITerritory::TerritoryRenewed { token, deadline, price }.encode_log_data();
+        round_trip(TERRITORY, log, ChainEvent::TerritoryRenewed { token, deadline, price });
+        let log = ITerritory::TerritoryReactivated { token, deadline, price }.encode_log_data();
+        round_trip(TERRITORY, log, ChainEvent::TerritoryReactivated { token, deadline, price });
+        let log = ITerritory::TerritoryPurged { token, owner, size }.encode_log_data();
+        round_trip(TERRITORY, log, ChainEvent::TerritoryPurged { token, owner, size });
+        let (file, amount, used) = (FileId([3; 32]), 5, 6);
+        let log = ITerritory::SpaceCharged { token, file: file.into(), amount, used }.encode_log_data();
+        round_trip(TERRITORY, log, ChainEvent::SpaceCharged { token, file, amount, used });
+        let log = ITerritory::SpaceFreed { token, file: file.into(), amount, used }.encode_log_data();
+        round_trip(TERRITORY, log, ChainEvent::SpaceFreed { token, file, amount, used });
+    }
+
+    #[test]
+    fn events_of_deeds_and_orders_decode() {
+        let (token, name, price) = (1, || "attic".to_owned(), U256::from(7));
+        let (from, to) = (Address::repeat_byte(4), Address::repeat_byte(5));
+        let log = ITerritory::TerritoryRenamed { token, name: name() }.encode_log_data();
+        round_trip(TERRITORY, log, ChainEvent::TerritoryRenamed { token, name: name() });
+        let log = ITerritory::TerritoryGranted { token, from, to }.encode_log_data();
+        round_trip(TERRITORY, log, ChainEvent::TerritoryGranted { token, from, to });
+        let log = ITerritory::TerritoryConsigned { token, asked: price }.encode_log_data();
+        round_trip(TERRITORY, log, ChainEvent::TerritoryConsigned { token, asked: price });
+        let log = ITerritory::ConsignmentCancelled { token }.encode_log_data();
+        round_trip(TERRITORY, log, ChainEvent::ConsignmentCancelled { token });
+        let log = ITerritory::ConsignmentBought { token, seller: from, buyer: to, name: name(), price };
+        let bought = ChainEvent::ConsignmentBought { token, seller: from, buyer: to, name: name(), price };
+        round_trip(TERRITORY, log.encode_log_data(), bought);
+        let (order, size, expires) = (2, 3, 4);
+        let log =
+            ITerritory::OrderPlaced { order, receiver: to, placer: from, name: name(), size, leaseDays: 30, expires };
+        let placed =
+            ChainEvent::OrderPlaced { order, receiver: to, placer: from, name: name(), size, lease_days: 30, expires };
+        round_trip(TERRITORY, log.encode_log_data(), placed);
+        let log = ITerritory::OrderPaid { order, token, payer: from }.encode_log_data();
+        round_trip(TERRITORY, log, ChainEvent::OrderPaid { order, token, payer: from });
     }
 
     #[test]

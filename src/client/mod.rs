@@ -13,6 +13,7 @@ mod reads;
 mod remote;
 pub mod revert;
 mod serve;
+mod space;
 pub mod transport;
 mod wallet;
 
@@ -24,6 +25,9 @@ pub use port::{ChainClient, ChainError, ChainStatus, EventBatch, FileRecord, Min
 pub use reads::{file_record, miner_record};
 pub use remote::{EVENTS_MAX_BLOCKS, RemoteChain, check_event_span};
 pub use serve::{TUNNEL_METHODS, register};
+pub use space::{
+    TerritoryRecord, TerritoryState, ask_territory, store_in, territories_of, territory, territory_for, territory_named,
+};
 pub use transport::{Fault, HttpTransport, RPC_PROTOCOL, RpcFailure, RpcTransport, TunnelTransport, serve_tunnel};
 pub use wallet::{KeyError, Signer, Wallet};
 

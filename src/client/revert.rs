@@ -1,7 +1,7 @@
 //! Revert data as a sentence: the custom errors of the protocol modules, `Error(string)` and `Panic(uint256)`.
 
 use crate::ledger::{
-    abi::{IEd25519, IFiles, IMiners, IStaking},
+    abi::{IEd25519, IFiles, IMiners, IStaking, ITerritory},
     native::CallFailed,
 };
 use crate::types::{FileId, format_tokens};
@@ -19,6 +19,7 @@ pub fn explain(data: &[u8]) -> String {
     }
     standard(data)
         .or_else(|| IFiles::IFilesErrors::abi_decode(data).ok().map(|e| of_files(&e)))
+        .or_else(|| ITerritory::ITerritoryErrors::abi_decode(data).ok().map(|e| of_territory(&e)))
         .or_else(|| IMiners::IMinersErrors::abi_decode(data).ok().map(|e| of_miners(&e)))
         .or_else(|| IStaking::IStakingErrors::abi_decode(data).ok().map(|e| of_staking(&e)))
         .or_else(|| IEd25519::CountMismatch::abi_decode(data).ok().map(|e| of_counts(&e)))
@@ -63,6 +64,52 @@ fn of_files(error: &IFiles::IFilesErrors) -> String {
         E::BeaconTooOld(e) => {
             format!("the beacon of block {} cannot be used, blocks {} to {} can", e.height, e.oldest, e.newest)
         }
+    }
+}
+
+fn of_territory(error: &ITerritory::ITerritoryErrors) -> String {
+    use ITerritory::ITerritoryErrors as E;
+    match error {
+        E::UnknownTerritory(e) => format!("territory {} is unknown", e.token),
+        E::UnknownName(e) => format!("{} has no territory `{}`", e.owner, printable(&e.name)),
+        E::NotLeaseholder(e) => format!("territory {} is not {}'s", e.token, e.account),
+        E::TerritoryNameInvalid(e) => {
+            format!("a name of {} B is not valid, it has 1 to {} B without control characters", e.length, e.maximum)
+        }
+        E::NameTaken(e) => format!("{} has a territory `{}` already, give another name", e.owner, printable(&e.name)),
+        E::NotActive(e) => format!(
+            "territory {} ended with block {}, this is block {} (`cess space reactivate` continues it until its files are released)",
+            e.token, e.deadline, e.height
+        ),
+        E::NotFrozen(e) => format!(
+            "territory {} can be reactivated from block {} until {}, this is block {}",
+            e.token, e.deadline, e.purgeFrom, e.height
+        ),
+        E::OnOffer(e) => format!("territory {} is on offer (`cess space cancel` takes it back)", e.token),
+        E::NotOnOffer(e) => format!("territory {} is not on offer", e.token),
+        E::OwnOffer(e) => format!("territory {} is the buyer's own", e.token),
+        E::AskedTooLow(e) => format!("a price is needed for territory {} (`cess space grant` gives it away)", e.token),
+        E::NotEmpty(e) => format!("territory {} holds {} B of files, only empty ones change hands", e.token, e.used),
+        E::ReceiverInvalid(e) => format!("a territory cannot be given to {}", e.receiver),
+        E::SizeTooSmall(e) => format!("{} B cannot be leased, the minimum is {} B", e.size, e.minimum),
+        E::SoldOut(e) => format!("{} B are wanted, {} B can be leased", e.wanted, e.available),
+        E::LeaseInvalid(e) => {
+            format!("the lease cannot be {} days longer, 1 to {} are possible", e.leaseDays, e.maximum)
+        }
+        E::PaymentTooLow(e) => {
+            let (sent, required) = (format_tokens(e.sent), format_tokens(e.required));
+            format!("{sent} tokens were sent, the price is {required}")
+        }
+        E::UnknownOrder(e) => format!("order {} is unknown, or paid or replaced", e.id),
+        E::OrderExpired(e) => format!("order {} expired with block {}, this is block {}", e.id, e.expires, e.height),
+        E::NoTerritory(e) => format!(
+            "{} has no active territory for {} B of fragments (`cess space buy SIZE --days N` leases one)",
+            e.account, e.needed
+        ),
+        E::TerritoryFull(e) => format!(
+            "territory {} has {} B free, {} B of fragments are needed (`cess space expand` adds more)",
+            e.token, e.free, e.needed
+        ),
     }
 }
 
@@ -186,6 +233,13 @@ mod tests {
         let token = U256::from(crate::types::Amount::tokens(1).0);
         let low = IMiners::CollateralTooLow { sent: U256::ZERO, required: token }.abi_encode();
         assert_eq!(explain(&low), "a collateral of 0 tokens was sent, 1 are required");
+        let none = ITerritory::NoTerritory { account: Address::ZERO, needed: 7 }.abi_encode();
+        assert!(
+            explain(&none)
+                .ends_with("no active territory for 7 B of fragments (`cess space buy SIZE --days N` leases one)")
+        );
+        let sold = ITerritory::SoldOut { wanted: 2, available: U256::ZERO }.abi_encode();
+        assert_eq!(explain(&sold), "2 B are wanted, 0 B can be leased");
         let old = IStaking::BeaconUnknown { height: 1, oldest: 2, newest: 3 }.abi_encode();
         assert!(explain(&old).contains("blocks 2 to 3"));
     }

@@ -7,6 +7,7 @@ use alloy_primitives::{Address, address};
 alloy_sol_types::sol!(#![sol(all_derives)] "contracts/interfaces/IStaking.sol");
 alloy_sol_types::sol!(#![sol(all_derives)] "contracts/interfaces/IMiners.sol");
 alloy_sol_types::sol!(#![sol(all_derives)] "contracts/interfaces/IFiles.sol");
+alloy_sol_types::sol!(#![sol(all_derives)] "contracts/interfaces/ITerritory.sol");
 alloy_sol_types::sol!(#![sol(all_derives)] "contracts/interfaces/IEd25519.sol");
 
 /// Address of the staking module.
@@ -15,7 +16,9 @@ pub const STAKING: Address = address!("00000000000000000000000000000000ce550001"
 pub const MINERS: Address = address!("00000000000000000000000000000000ce550002");
 /// Address of the files module.
 pub const FILES: Address = address!("00000000000000000000000000000000ce550003");
+/// Address of the territory module.
+pub const TERRITORY: Address = address!("00000000000000000000000000000000ce550004");
 /// Address of the ed25519 module.
 pub const ED25519: Address = address!("00000000000000000000000000000000ce550010");
 /// Every module's address.
-pub const MODULES: [Address; 4] = [STAKING, MINERS, FILES, ED25519];
+pub const MODULES: [Address; 5] = [STAKING, MINERS, FILES, TERRITORY, ED25519];

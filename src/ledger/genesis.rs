@@ -9,7 +9,7 @@ use super::{
     commitment::{StateCommitment, StateTrie},
     executor::{self, BlockEnv, DeployError, Execution, INITIAL_BASE_FEE, Rules},
     header::{EXTRA_DATA_MAX_BYTES, ExecutedHeader},
-    modules::{self, ValidatorSeat},
+    modules::{self, TerritoryGift, ValidatorSeat},
     predeploys::{DEPLOYMENT_MAX_BYTES, DEPLOYMENTS_MAX, PREDEPLOYS},
     state::{AccountDelta, AccountInfo, MemoryState, StateDelta},
 };
@@ -57,8 +57,8 @@ pub enum GenesisError {
     /// A number of the chain's own that it cannot have.
     #[error("genesis sets the {what} to {found}, it must be {min} to {max}")]
     OutOfRange { what: &'static str, found: u64, min: u64, max: u64 },
-    /// A module refused the committee.
-    #[error("genesis committee was refused: {0}")]
+    /// A module refused the committee or a territory.
+    #[error("genesis committee or territory was refused: {0}")]
     Module(String),
     /// More deployments than a genesis may ask for.
     #[error("genesis asks for {found} deployments, the limit is {max}")]
@@ -88,6 +88,18 @@ pub struct GenesisValidator {
     pub stake: Amount,
 }
 
+/// Leased space of the first block.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GenesisTerritory {
+    /// Its name among its owner's.
+    pub name: String,
+    /// Its bytes.
+    pub size: u64,
+    /// Days from block 0 on.
+    pub days: u32,
+}
+
 /// An account of the first block.
 #[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -101,6 +113,9 @@ pub struct GenesisAccount {
     /// Contract storage.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub storage: BTreeMap<B256, B256>,
+    /// Space it may store files in, paid for by nobody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub territory: Option<GenesisTerritory>,
 }
 
 /// Numbers in which a chain differs from its profile.
@@ -212,6 +227,14 @@ impl Genesis {
         self.validators.iter().map(seat).collect()
     }
 
+    fn gifts(&self) -> Vec<TerritoryGift> {
+        let gift = |(owner, account): (&Address, &GenesisAccount)| {
+            let GenesisTerritory { name, size, days } = account.territory.clone()?;
+            Some(TerritoryGift { owner: *owner, name, size, days })
+        };
+        self.alloc.iter().filter_map(gift).collect()
+    }
+
     /// Checks the document and builds the first state and header.
     pub fn build(&self) -> Result<BuiltGenesis, GenesisError> {
         self.check()?;
@@ -306,7 +329,7 @@ impl Genesis {
         for (address, code) in &PREDEPLOYS {
             install(&mut delta, *address, U256::ZERO, code, BTreeMap::new());
         }
-        let mut storage = modules::genesis_storage(&self.params(), &self.seats(), self.beacon())
+        let mut storage = modules::genesis_storage(&self.params(), &self.seats(), self.beacon(), &self.gifts())
             .map_err(|e| GenesisError::Module(e.to_string()))?;
         let staked = self.validators.iter().fold(U256::ZERO, |sum, v| sum + v.stake.0);
         for module in MODULES {

@@ -158,5 +158,13 @@ pub fn fragment_len(segment_len: u64) -> u64 {
     quarter.next_multiple_of(FRAGMENT_ALIGN_BYTES).max(FRAGMENT_MIN_BYTES)
 }
 
+/// Bytes of all fragments of a file of `size` bytes, as one owner's territory is charged.
+pub fn stored_bytes(size: u64) -> u64 {
+    let (full, rest) = (size / SEGMENT_MAX_BYTES, size % SEGMENT_MAX_BYTES);
+    let last = if rest == 0 { 0 } else { fragment_len(rest) };
+    let column = full.saturating_mul(fragment_len(SEGMENT_MAX_BYTES)).saturating_add(last);
+    column.saturating_mul(FRAGMENTS as u64)
+}
+
 #[cfg(test)]
 mod tests;

@@ -4,14 +4,16 @@ use super::{LocalnetError, NodePlan, Plan};
 use crate::{
     client::dev_accounts,
     config::{CONFIG_FILE, Config, Flags},
-    ledger::genesis::{Genesis, GenesisAccount, GenesisValidator, Overrides},
+    ledger::genesis::{Genesis, GenesisAccount, GenesisTerritory, GenesisValidator, Overrides},
     roles::{SEED_FILE, write_seed},
-    types::{Amount, ByteCount, Params, Profile, Role},
+    types::{Address, Amount, ByteCount, Params, Profile, Role, params::TERRITORY_MIN_BYTES},
 };
 use std::{collections::BTreeMap, fs, path::Path};
 
 /// Tokens of each well-known account and of each node.
 pub const DEV_BALANCE_TOKENS: u64 = 1_000_000;
+/// Name of the territory that the well-known accounts and the gateways have.
+const GIFT_NAME: &str = "default";
 /// Database cache of one node: many share the machine.
 const NODE_CACHE: ByteCount = ByteCount::mib(16);
 /// Name of the genesis document in each validator's directory.
@@ -40,9 +42,13 @@ pub fn materialise(plan: &Plan, dir: &Path) -> Result<(), LocalnetError> {
 fn genesis(plan: &Plan) -> Genesis {
     let params = Params::dev();
     let balance = Amount::tokens(DEV_BALANCE_TOKENS);
-    let known = dev_accounts().into_iter().map(|account| account.address);
-    let funded = known.chain(plan.nodes.iter().map(|node| node.keys().address()));
+    let known = || dev_accounts().into_iter().map(|account| account.address);
     let account = |address| (address, GenesisAccount { balance, ..GenesisAccount::default() });
+    let nodes = plan.nodes.iter().map(|node| node.keys().address());
+    let mut alloc: BTreeMap<Address, _> = known().chain(nodes).map(account).collect();
+    for storing in known().chain(plan.of(Role::Gateway).map(|node| node.keys().address())) {
+        alloc.entry(storing).and_modify(|account| account.territory = gift(plan, &params));
+    }
     let validator = |node: &NodePlan| {
         let keys = node.keys();
         GenesisValidator {
@@ -59,10 +65,18 @@ fn genesis(plan: &Plan) -> Genesis {
         overrides: overrides(plan, &params),
         time_ms: plan.genesis_time_ms,
         extra_data: Default::default(),
-        alloc: funded.map(account).collect::<BTreeMap<_, _>>(),
+        alloc,
         deployments: plan.deployments.clone(),
         validators: plan.of(Role::Consensus).map(validator).collect(),
     }
+}
+
+/// A lease over all space of the localnet for as long as one may reach, so that files can be stored at once.
+fn gift(plan: &Plan, params: &Params) -> Option<GenesisTerritory> {
+    let miners = u64::try_from(plan.of(Role::Storage).count()).unwrap_or(u64::MAX);
+    let size = plan.space.saturating_mul(miners);
+    let territory = GenesisTerritory { name: GIFT_NAME.to_owned(), size, days: params.lease_max_days };
+    (size >= TERRITORY_MIN_BYTES).then_some(territory)
 }
 
 /// Every validator of a large localnet keeps a seat; eras and blocks may be shorter than the profile's.

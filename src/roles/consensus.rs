@@ -3,7 +3,7 @@
 use super::{
     base::{Base, bootstrap_peers},
     directory::Directory,
-    faucet,
+    faucet, steward,
 };
 use crate::{
     chain::{ChainConfig, ChainNode, ChainOptions, Keeping, Limits, statesync::SyncConfig},
@@ -37,6 +37,7 @@ pub async fn start(base: &mut Base) -> anyhow::Result<()> {
         early.stopped().await;
     }
     base.chain = chain.client.clone();
+    steward::spawn(base, &genesis);
     base.methods.merge(chain.rpc)?;
     base.methods.merge(Directory::serve(network.as_ref()).module()?)?;
     if genesis.profile == Profile::Dev {

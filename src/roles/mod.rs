@@ -13,6 +13,7 @@ mod gateway;
 mod import;
 mod node_api;
 mod setup;
+mod steward;
 mod storage;
 
 pub use crate::chain::trial;

@@ -40,6 +40,12 @@ pub const BLOCK_MAX_BYTES: usize = 4 << 20;
 pub const BLOCK_GAS_LIMIT: u64 = 120_000_000;
 /// Era count a year: 365.25 days of four eras. CESS: 1,461.
 pub const ERAS_PER_YEAR: u64 = 1_461;
+/// Eras of a day, in which leases are counted.
+pub const ERAS_PER_DAY: u64 = 4;
+/// Smallest space one can lease. CESS: 1 GiB.
+pub const TERRITORY_MIN_BYTES: u64 = 1 << 20;
+/// Longest name of a territory.
+pub const TERRITORY_NAME_MAX_BYTES: usize = 64;
 /// Chain id of the public test network. Localnets start at 11332.
 pub const CHAIN_ID_TESTNET: u64 = 11_330;
 /// Chain id of the main network.
@@ -113,6 +119,16 @@ pub struct Params {
     pub validator_stake: Amount,
     /// Collateral for each started TiB a miner declares. CESS: 4,000 tokens.
     pub collateral_per_tib: Amount,
+    /// Rent of a GiB for a day. CESS: 30 tokens for 30 days.
+    pub rent_per_gib_day: Amount,
+    /// Space that may be leased for each hundred bytes miners declare.
+    pub oversell_percent: u64,
+    /// Whole eras between the one in which a lease ends and the release of its files. CESS: 7 days.
+    pub territory_grace_eras: u64,
+    /// Days that a lease may reach ahead.
+    pub lease_max_days: u32,
+    /// Blocks in which an order for a territory may be paid.
+    pub order_blocks: u64,
     /// Whether [`PREFIX_MAX_FRAGMENTS`] is enforced.
     pub enforce_prefix_cap: bool,
     /// Smallest capacity a miner may declare.
@@ -153,6 +169,11 @@ impl Params {
             storage_emission: Amount::tokens(477_000_000),
             validator_stake: Amount::tokens(3_000_000),
             collateral_per_tib: Amount::tokens(4_000),
+            rent_per_gib_day: Amount::tokens(1),
+            oversell_percent: 100,
+            territory_grace_eras: 28,
+            lease_max_days: 3_650,
+            order_blocks: 250,
             enforce_prefix_cap: true,
             miner_min_capacity: ByteCount::gib(1),
             placement_window_blocks: 4_096,
@@ -180,6 +201,13 @@ impl Params {
             storage_emission: Amount::tokens(159_000),
             validator_stake: Amount::tokens(1_000),
             collateral_per_tib: Amount::tokens(1),
+            rent_per_gib_day: Amount::tokens(1),
+            // Each well-known account has a lease over all of a localnet's space.
+            oversell_percent: 10_000,
+            territory_grace_eras: 1,
+            // A day is a minute of busy blocks.
+            lease_max_days: 36_500,
+            order_blocks: 30,
             enforce_prefix_cap: false,
             miner_min_capacity: ByteCount::mib(1),
             placement_window_blocks: 4_096,

@@ -14,6 +14,7 @@ mod light;
 mod process;
 mod soak;
 mod solidity;
+mod space;
 mod stop;
 mod sync;
 mod tools;

@@ -4,6 +4,7 @@ use super::*;
 use crate::{
     crypto::NodeKeys,
     ledger::{
+        abi::TERRITORY,
         predeploys::{CREATE2_DEPLOYER, deployed_address},
         state::{MemoryState, StateView},
     },
@@ -27,6 +28,7 @@ pub fn genesis() -> Genesis {
         balance: Amount(U256::from(5)),
         code: Bytes::from_static(&[0x5f, 0x54]),
         storage: BTreeMap::from([(B256::ZERO, B256::repeat_byte(1)), (B256::repeat_byte(9), B256::ZERO)]),
+        territory: None,
     };
     let rich = GenesisAccount { balance: Amount::tokens(1_000_000), ..Default::default() };
     Genesis {
@@ -110,6 +112,28 @@ fn bad_documents_are_refused_by_name() {
     assert!(matches!(refusal(|g| g.extra_data = vec![0; 33].into()), GenesisError::TooLong { len: 33, max: 32, .. }));
     let rich = |g: &mut Genesis| g.alloc.values_mut().next().unwrap().balance = Amount(U256::MAX);
     assert_eq!(refusal(rich), GenesisError::Supply);
+}
+
+#[test]
+fn an_account_may_have_a_territory_from_the_first_block_on() {
+    let with = |days| {
+        let mut genesis = genesis();
+        let account = genesis.alloc.values_mut().next().unwrap();
+        account.territory = Some(GenesisTerritory { name: "gift".into(), size: 1 << 30, days });
+        genesis
+    };
+    let given = with(5);
+    let text = serde_json::to_string(&given).unwrap();
+    assert_eq!(serde_json::from_str::<Genesis>(&text).unwrap(), given);
+    assert!(!serde_json::to_string(&genesis()).unwrap().contains("territory"));
+    let (without, with_gift) = (genesis().build().unwrap(), given.build().unwrap());
+    assert_ne!(without.header.state_root, with_gift.header.state_root);
+    let supply = |built: &BuiltGenesis| MemoryState::from_delta(&built.delta).supply();
+    assert_eq!(supply(&without), supply(&with_gift));
+    let slots = |built: &BuiltGenesis| built.delta.accounts[&TERRITORY].slots.len();
+    assert_eq!(slots(&without), 0);
+    assert!(slots(&with_gift) > 0);
+    assert!(matches!(with(0).build(), Err(GenesisError::Module(_))));
 }
 
 #[test]

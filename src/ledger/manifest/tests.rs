@@ -32,6 +32,17 @@ fn a_column_is_one_fragment_of_every_segment() {
 }
 
 #[test]
+fn what_a_file_takes_follows_from_its_size() {
+    let (max, full) = (SEGMENT_MAX_BYTES, full());
+    let cases = [of(1, &[1]), of(max, &[full]), of(max + 1, &[full, 1]), of(2 * max + 999, &[full, full, 999])];
+    for manifest in cases {
+        assert_eq!(stored_bytes(manifest.size), 12 * manifest.column_bytes(), "{} B", manifest.size);
+    }
+    assert_eq!(stored_bytes(0), 0);
+    assert_eq!(stored_bytes(u64::MAX), u64::MAX);
+}
+
+#[test]
 fn the_largest_manifest_fits_its_cap_and_a_transaction() {
     let manifest = Manifest { size: FILE_MAX_BYTES, segments: vec![entry(1, full()); MANIFEST_MAX_SEGMENTS] };
     let bytes = codec::encode(&manifest);

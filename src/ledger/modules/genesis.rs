@@ -5,6 +5,7 @@
 use super::{
     host::{ModuleError, ModuleHost},
     staking::{self, ValidatorSeat},
+    territory::{self, Request},
 };
 use crate::types::{Address, B256, ChainId, Height, Params, U256};
 use alloy_primitives::LogData;
@@ -13,11 +14,32 @@ use std::collections::BTreeMap;
 /// Non-zero slots of each module.
 pub type ModuleStorage = BTreeMap<Address, BTreeMap<U256, U256>>;
 
-/// The modules' storage at genesis: the validators, their committee and the beacon `beacon` of height 0. The beacon must not be derived from the
-/// state root, which covers it.
-pub fn genesis_storage(params: &Params, seats: &[ValidatorSeat], beacon: B256) -> Result<ModuleStorage, ModuleError> {
+/// A territory that an account has from the first block on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TerritoryGift {
+    /// Whose it is.
+    pub owner: Address,
+    /// Its name.
+    pub name: String,
+    /// Its bytes.
+    pub size: u64,
+    /// Days from block 0 on.
+    pub days: u32,
+}
+
+/// The modules' storage at genesis: the validators, their committee, the beacon `beacon` of height 0 and territories given away. The beacon
+/// must not be derived from the state root, which covers it.
+pub fn genesis_storage(
+    params: &Params,
+    seats: &[ValidatorSeat],
+    beacon: B256,
+    gifts: &[TerritoryGift],
+) -> Result<ModuleStorage, ModuleError> {
     let mut host = Recorder { params: params.clone(), storage: BTreeMap::new() };
     staking::install(&mut host, seats, beacon)?;
+    for TerritoryGift { owner, name, size, days } in gifts {
+        territory::install(&mut host, &Request { owner: *owner, name, size: *size, days: *days })?;
+    }
     Ok(host.storage)
 }
 

@@ -1,7 +1,7 @@
 //! Golden encodings of every call, answer, event and error of the interfaces, in `tests/golden/abi.txt`.
 
 use crate::{
-    ledger::abi::{ED25519, FILES, IEd25519, IFiles, IMiners, IStaking, MINERS, STAKING},
+    ledger::abi::{ED25519, FILES, IEd25519, IFiles, IMiners, IStaking, ITerritory, MINERS, STAKING, TERRITORY},
     types::{Address, B256, U256},
 };
 use alloy_primitives::{Bytes, hex};
@@ -55,6 +55,13 @@ pub(super) fn sample_calls() -> Vec<SampleCall> {
         holders: vec![account(0x03), account(0x04)],
         receipts: vec![blob(0x05, 64), blob(0x06, 64)],
     };
+    let store_in = IFiles::storeInCall {
+        territory: 7,
+        manifest: store.manifest.clone(),
+        beaconHeight: 2,
+        holders: store.holders.clone(),
+        receipts: store.receipts.clone(),
+    };
     let mut calls = staking_calls();
     calls.extend([
         SampleCall::of(MINERS, &register),
@@ -64,15 +71,49 @@ pub(super) fn sample_calls() -> Vec<SampleCall> {
         SampleCall::of(MINERS, &IMiners::listCall { skip: 1, limit: 2 }),
         SampleCall::of(MINERS, &IMiners::getCall { account: account(0x01) }),
         SampleCall::of(FILES, &store),
+        SampleCall::of(FILES, &store_in),
+        SampleCall::of(FILES, &IFiles::reassignCall { id: word(0x01), territory: 2 }),
+        SampleCall::of(FILES, &IFiles::purgeCall { steps: 3 }),
         SampleCall::of(FILES, &IFiles::removeCall { id: word(0x01) }),
         SampleCall::of(FILES, &IFiles::getCall { id: word(0x01) }),
         SampleCall::of(FILES, &IFiles::countOfCall { owner: account(0x01) }),
         SampleCall::of(FILES, &IFiles::listOfCall { owner: account(0x01), skip: 2, limit: 3 }),
+        SampleCall::of(FILES, &IFiles::chargeOfCall { id: word(0x01), owner: account(0x02) }),
+        SampleCall::of(FILES, &IFiles::listInCall { territory: 1, skip: 2, limit: 3 }),
         SampleCall::of(FILES, &IFiles::totalsCall {}),
         SampleCall::of(ED25519, &sample_batch()),
         SampleCall::of(ED25519, &sample_signature()),
     ]);
+    calls.extend(territory_calls());
     calls
+}
+
+fn territory_calls() -> Vec<SampleCall> {
+    let (owner, name, size, days) = (account(0x01), || "attic".to_owned(), 1 << 30, 30);
+    vec![
+        SampleCall::of(TERRITORY, &ITerritory::mintCall { size, leaseDays: days, name: name() }),
+        SampleCall::of(TERRITORY, &ITerritory::expandCall { token: 1, extra: size }),
+        SampleCall::of(TERRITORY, &ITerritory::renewCall { token: 1, leaseDays: days }),
+        SampleCall::of(TERRITORY, &ITerritory::reactivateCall { token: 1, leaseDays: days }),
+        SampleCall::of(TERRITORY, &ITerritory::renameCall { token: 1, name: name() }),
+        SampleCall::of(TERRITORY, &ITerritory::grantCall { token: 1, to: owner }),
+        SampleCall::of(TERRITORY, &ITerritory::consignCall { token: 1, asked: U256::from(2) }),
+        SampleCall::of(TERRITORY, &ITerritory::cancelCall { token: 1 }),
+        SampleCall::of(TERRITORY, &ITerritory::buyCall { token: 1, name: name() }),
+        SampleCall::of(TERRITORY, &ITerritory::orderCall { receiver: owner, size, leaseDays: days, name: name() }),
+        SampleCall::of(TERRITORY, &ITerritory::payCall { id: 1 }),
+        SampleCall::of(TERRITORY, &ITerritory::getCall { token: 1 }),
+        SampleCall::of(TERRITORY, &ITerritory::findCall { owner, name: name() }),
+        SampleCall::of(TERRITORY, &ITerritory::countOfCall { owner }),
+        SampleCall::of(TERRITORY, &ITerritory::listOfCall { owner, skip: 2, limit: 3 }),
+        SampleCall::of(TERRITORY, &ITerritory::chooseCall { owner, needed: 2 }),
+        SampleCall::of(TERRITORY, &ITerritory::getOrderCall { id: 1 }),
+        SampleCall::of(TERRITORY, &ITerritory::quoteCall { size, leaseDays: days }),
+        SampleCall::of(TERRITORY, &ITerritory::quoteExpandCall { token: 1, extra: size }),
+        SampleCall::of(TERRITORY, &ITerritory::quoteRenewCall { token: 1, leaseDays: days }),
+        SampleCall::of(TERRITORY, &ITerritory::totalsCall {}),
+        SampleCall::of(TERRITORY, &ITerritory::lapsedCall {}),
+    ]
 }
 
 fn sample_batch() -> IEd25519::verifyBatchCall {
@@ -153,11 +194,67 @@ fn sample_answers() -> Vec<String> {
         answer::<IFiles::getCall>(&file),
         answer::<IFiles::countOfCall>(&1),
         answer::<IFiles::listOfCall>(&vec![word(0x01), word(0x02)]),
+        answer::<IFiles::storeInCall>(&word(0x01)),
+        answer::<IFiles::purgeCall>(&1),
+        answer::<IFiles::chargeOfCall>(&IFiles::chargeOfReturn { territory: 1, amount: 2 }),
+        answer::<IFiles::listInCall>(&vec![word(0x01), word(0x02)]),
         answer::<IFiles::totalsCall>(&IFiles::totalsReturn { files: 1, bytes_: U256::from(2) }),
         answer::<IEd25519::verifyBatchCall>(&true),
         answer::<IEd25519::verifyCall>(&false),
     ]);
+    answers.extend(territory_answers());
     answers
+}
+
+fn territory_answers() -> Vec<String> {
+    let territory = ITerritory::Territory {
+        token: 1,
+        owner: account(0x02),
+        name: "attic".into(),
+        size: 3,
+        used: 4,
+        paid: U256::from(5),
+        start: 6,
+        deadline: 7,
+        purgeFrom: 8,
+        state: 1,
+        asked: U256::from(9),
+    };
+    let order = ITerritory::Order {
+        placer: account(0x01),
+        receiver: account(0x02),
+        size: 3,
+        leaseDays: 4,
+        expires: 5,
+        name: "attic".into(),
+    };
+    let totals = ITerritory::Totals {
+        territories: 1,
+        leased: U256::from(2),
+        used: U256::from(3),
+        capacity: U256::from(4),
+        available: U256::from(5),
+        pool: U256::from(6),
+        unitPrice: U256::from(7),
+        dayBlocks: 8,
+    };
+    let price = U256::from(1);
+    vec![
+        answer::<ITerritory::mintCall>(&1),
+        answer::<ITerritory::orderCall>(&1),
+        answer::<ITerritory::payCall>(&1),
+        answer::<ITerritory::getCall>(&territory),
+        answer::<ITerritory::findCall>(&territory),
+        answer::<ITerritory::countOfCall>(&1),
+        answer::<ITerritory::listOfCall>(&vec![territory]),
+        answer::<ITerritory::chooseCall>(&1),
+        answer::<ITerritory::getOrderCall>(&order),
+        answer::<ITerritory::quoteCall>(&price),
+        answer::<ITerritory::quoteExpandCall>(&price),
+        answer::<ITerritory::quoteRenewCall>(&price),
+        answer::<ITerritory::totalsCall>(&totals),
+        answer::<ITerritory::lapsedCall>(&1),
+    ]
 }
 
 fn staking_answers() -> Vec<String> {
@@ -274,7 +371,7 @@ fn sample_events() -> Vec<String> {
     let (staker, amount) = (account(0x01), U256::from(2));
     let keys =
         IStaking::Registered { account: staker, consensusKey: word(0x02), vrfKey: word(0x03), networkKey: word(0x04) };
-    vec![
+    let mut events = vec![
         event(&IStaking::Bonded { account: staker, amount, bonded: U256::from(3) }),
         event(&keys),
         event(&IStaking::Retired { account: staker }),
@@ -289,7 +386,40 @@ fn sample_events() -> Vec<String> {
         event(&IFiles::FileStored { id, owner, size: 5, holders: holders.clone(), manifest: blob(0x06, 33) }),
         event(&IFiles::OwnerAdded { id, owner }),
         event(&IFiles::OwnerRemoved { id, owner }),
+        event(&IFiles::FileReassigned { id, owner, territory: 7 }),
         event(&IFiles::FileDeleted { id, size: 5, holders }),
+    ];
+    events.extend(territory_events());
+    events
+}
+
+fn territory_events() -> Vec<String> {
+    let (owner, other, name, file) = (account(0x02), account(0x03), || "attic".to_owned(), word(0x04));
+    let (token, size, deadline, price) = (1, 5, 6, U256::from(7));
+    let placed = ITerritory::OrderPlaced {
+        order: 1,
+        receiver: owner,
+        placer: other,
+        name: name(),
+        size,
+        leaseDays: 30,
+        expires: 8,
+    };
+    vec![
+        event(&ITerritory::TerritoryMinted { token, owner, name: name(), size, deadline, price }),
+        event(&ITerritory::TerritoryExpanded { token, size, price }),
+        event(&ITerritory::TerritoryRenewed { token, deadline, price }),
+        event(&ITerritory::TerritoryReactivated { token, deadline, price }),
+        event(&ITerritory::TerritoryRenamed { token, name: name() }),
+        event(&ITerritory::TerritoryGranted { token, from: owner, to: other }),
+        event(&ITerritory::TerritoryConsigned { token, asked: price }),
+        event(&ITerritory::ConsignmentCancelled { token }),
+        event(&ITerritory::ConsignmentBought { token, seller: owner, buyer: other, name: name(), price }),
+        event(&placed),
+        event(&ITerritory::OrderPaid { order: 1, token: 2, payer: other }),
+        event(&ITerritory::SpaceCharged { token, file, amount: 9, used: 10 }),
+        event(&ITerritory::SpaceFreed { token, file, amount: 9, used: 1 }),
+        event(&ITerritory::TerritoryPurged { token, owner, size }),
     ]
 }
 
@@ -320,7 +450,36 @@ fn sample_errors() -> Vec<(String, [u8; 4])> {
         error(&IFiles::BeaconTooOld { height: 1, oldest: 2, newest: 3 }),
         error(&IEd25519::CountMismatch { keys: one, signatureBytes: U256::from(64), messages: two }),
     ]);
+    errors.extend(territory_errors());
     errors
+}
+
+fn territory_errors() -> Vec<(String, [u8; 4])> {
+    let (account, name, one, two) = (account(0x02), || "attic".to_owned(), U256::from(1), U256::from(2));
+    let token = 1;
+    vec![
+        error(&ITerritory::UnknownTerritory { token }),
+        error(&ITerritory::UnknownName { owner: account, name: name() }),
+        error(&ITerritory::NotLeaseholder { token, account }),
+        error(&ITerritory::TerritoryNameInvalid { length: two, maximum: one }),
+        error(&ITerritory::NameTaken { owner: account, name: name() }),
+        error(&ITerritory::NotActive { token, deadline: 2, height: 3 }),
+        error(&ITerritory::NotFrozen { token, deadline: 2, purgeFrom: 3, height: 4 }),
+        error(&ITerritory::OnOffer { token }),
+        error(&ITerritory::NotOnOffer { token }),
+        error(&ITerritory::OwnOffer { token }),
+        error(&ITerritory::AskedTooLow { token }),
+        error(&ITerritory::NotEmpty { token, used: 2 }),
+        error(&ITerritory::ReceiverInvalid { receiver: account }),
+        error(&ITerritory::SizeTooSmall { size: 1, minimum: 2 }),
+        error(&ITerritory::SoldOut { wanted: 2, available: one }),
+        error(&ITerritory::LeaseInvalid { leaseDays: 2, maximum: 1 }),
+        error(&ITerritory::PaymentTooLow { sent: one, required: two }),
+        error(&ITerritory::UnknownOrder { id: 1 }),
+        error(&ITerritory::OrderExpired { id: 1, expires: 2, height: 3 }),
+        error(&ITerritory::NoTerritory { account, needed: 1 }),
+        error(&ITerritory::TerritoryFull { token, free: 1, needed: 2 }),
+    ]
 }
 
 fn staking_errors() -> Vec<(String, [u8; 4])> {
@@ -371,9 +530,13 @@ fn every_event_and_error_has_a_golden_encoding() {
     let declared: BTreeSet<[u8; 4]> = IStaking::IStakingErrors::selectors()
         .chain(IMiners::IMinersErrors::selectors())
         .chain(IFiles::IFilesErrors::selectors())
+        .chain(ITerritory::ITerritoryErrors::selectors())
         .chain(IEd25519::IEd25519Errors::selectors())
         .collect();
     assert_eq!(sampled, declared);
-    let declared = IStaking::IStakingEvents::COUNT + IMiners::IMinersEvents::COUNT + IFiles::IFilesEvents::COUNT;
+    let declared = IStaking::IStakingEvents::COUNT
+        + IMiners::IMinersEvents::COUNT
+        + IFiles::IFilesEvents::COUNT
+        + ITerritory::ITerritoryEvents::COUNT;
     assert_eq!(sample_events().len(), declared);
 }

@@ -1,6 +1,6 @@
 //! The storage protocol as precompiled contracts: one module per Solidity interface, at a fixed address.
 //!
-//! Owns the rules of staking, miners, files and ed25519 checks, and their state as Solidity-layout slots under each module's address.
+//! Owns the rules of staking, miners, files, territories and ed25519 checks, and their state as Solidity-layout slots under each module's address.
 //! Must not know the EVM that hosts it, disks or sockets. Invariants: a call is all or nothing; everything a module computes
 //! is a function of state, block and call data; its cost in gas grows with its work.
 //!
@@ -15,6 +15,7 @@ mod host;
 mod miners;
 mod staking;
 mod storage;
+mod territory;
 mod view;
 
 #[cfg(test)]
@@ -25,20 +26,21 @@ mod surface;
 mod testing;
 
 use crate::{
-    ledger::abi::{ED25519, FILES, MINERS, STAKING},
+    ledger::abi::{ED25519, FILES, MINERS, STAKING, TERRITORY},
     types::{Address, B256},
 };
 use alloy_primitives::Bytes;
 
 pub use crate::consensus::election::{CREDIT_ERAS, CREDIT_WEIGHTS, SCORE_WEIGHTS};
 pub use files::LIST_MAX_FILES;
-pub use genesis::{ModuleStorage, genesis_storage};
+pub use genesis::{ModuleStorage, TerritoryGift, genesis_storage};
 pub use host::{ModuleError, ModuleHost};
 pub use miners::{LIST_MAX_MINERS, MINER_NAME_MAX_BYTES, required_collateral};
 pub use staking::{
     BEACON_RING, CANDIDATES_MAX, COMMITTEE_MAX_SEATS, EMISSION_YEARS, ValidatorSeat, Work, calls as staking_calls,
     era_emission,
 };
+pub use territory::{LIST_MAX_TERRITORIES, day_blocks};
 pub use view::committee_of_era;
 
 /// Runs one call of the module at `module`; the answer is the call's ABI-encoded return data.
@@ -47,6 +49,7 @@ pub fn dispatch(module: Address, input: &[u8], host: &mut dyn ModuleHost) -> Res
         STAKING => staking::dispatch(input, host),
         MINERS => miners::dispatch(input, host),
         FILES => files::dispatch(input, host),
+        TERRITORY => territory::dispatch(input, host),
         ED25519 => ed25519::dispatch(input, host),
         _ => Err(ModuleError::Fatal(format!("no module lives at {module}"))),
     }

@@ -6,7 +6,9 @@ use super::{
     testing::{TestHost, assert_reason},
 };
 use crate::{
-    ledger::abi::{ED25519, FILES, IEd25519, IFiles, IMiners, IStaking, MINERS, MODULES, STAKING},
+    ledger::abi::{
+        ED25519, FILES, IEd25519, IFiles, IMiners, IStaking, ITerritory, MINERS, MODULES, STAKING, TERRITORY,
+    },
     types::{Address, U256},
 };
 use alloy_sol_types::{SolCall, SolInterface};
@@ -20,6 +22,7 @@ fn selectors() -> Vec<(Address, Vec<[u8; 4]>)> {
         (STAKING, IStaking::IStakingCalls::selectors().collect()),
         (MINERS, IMiners::IMinersCalls::selectors().collect()),
         (FILES, IFiles::IFilesCalls::selectors().collect()),
+        (TERRITORY, ITerritory::ITerritoryCalls::selectors().collect()),
         (ED25519, IEd25519::IEd25519Calls::selectors().collect()),
     ]
 }
@@ -37,13 +40,38 @@ fn writes() -> BTreeSet<[u8; 4]> {
         IMiners::setCapacityCall::SELECTOR,
         IMiners::exitCall::SELECTOR,
         IFiles::storeCall::SELECTOR,
+        IFiles::storeInCall::SELECTOR,
+        IFiles::reassignCall::SELECTOR,
+        IFiles::purgeCall::SELECTOR,
         IFiles::removeCall::SELECTOR,
+        ITerritory::mintCall::SELECTOR,
+        ITerritory::expandCall::SELECTOR,
+        ITerritory::renewCall::SELECTOR,
+        ITerritory::reactivateCall::SELECTOR,
+        ITerritory::renameCall::SELECTOR,
+        ITerritory::grantCall::SELECTOR,
+        ITerritory::consignCall::SELECTOR,
+        ITerritory::cancelCall::SELECTOR,
+        ITerritory::buyCall::SELECTOR,
+        ITerritory::orderCall::SELECTOR,
+        ITerritory::payCall::SELECTOR,
     ]
     .into()
 }
 
 fn payable() -> BTreeSet<[u8; 4]> {
-    [IStaking::bondCall::SELECTOR, IMiners::registerCall::SELECTOR, IMiners::setCapacityCall::SELECTOR].into()
+    [
+        IStaking::bondCall::SELECTOR,
+        IMiners::registerCall::SELECTOR,
+        IMiners::setCapacityCall::SELECTOR,
+        ITerritory::mintCall::SELECTOR,
+        ITerritory::expandCall::SELECTOR,
+        ITerritory::renewCall::SELECTOR,
+        ITerritory::reactivateCall::SELECTOR,
+        ITerritory::buyCall::SELECTOR,
+        ITerritory::payCall::SELECTOR,
+    ]
+    .into()
 }
 
 #[test]
@@ -90,7 +118,7 @@ fn only_payable_functions_take_value() {
         host.fund(CALLER, 1);
         let result = host.call_raw(CALLER, sample.module, U256::ONE, &sample.input);
         if payable().contains(&sample.selector()) {
-            assert!(result.is_err(), "{}: too little, or the caller is no miner", sample.signature);
+            assert!(result.is_err(), "{}: too little, or there is no such thing", sample.signature);
         } else {
             assert_reason(result, "takes no value");
         }

@@ -2,7 +2,10 @@
 
 use super::Deposit;
 use crate::ledger::{
-    abi::IFiles::{IFilesCalls, countOfCall, getCall, listOfCall, removeCall, storeCall, totalsCall, totalsReturn},
+    abi::IFiles::{
+        IFilesCalls, chargeOfCall, chargeOfReturn, countOfCall, getCall, listInCall, listOfCall, purgeCall,
+        reassignCall, removeCall, storeCall, storeInCall, totalsCall, totalsReturn,
+    },
     modules::{
         calldata::{Access, decode, permit, reply},
         host::{ModuleError, ModuleHost},
@@ -19,6 +22,15 @@ pub(in crate::ledger::modules) fn dispatch(input: &[u8], host: &mut dyn ModuleHo
             let id = super::store(host, &deposit(&call))?;
             Ok(reply::<storeCall>(&id.into()))
         }
+        IFilesCalls::storeIn(call) => {
+            let id = super::store(host, &deposit_in(&call))?;
+            Ok(reply::<storeInCall>(&id.into()))
+        }
+        IFilesCalls::reassign(call) => {
+            super::reassign(host, call.id.into(), call.territory)?;
+            Ok(reply::<reassignCall>(&().into()))
+        }
+        IFilesCalls::purge(call) => Ok(reply::<purgeCall>(&super::purge(host, call.steps)?)),
         IFilesCalls::remove(call) => {
             super::remove(host, call.id.into())?;
             Ok(reply::<removeCall>(&().into()))
@@ -26,6 +38,13 @@ pub(in crate::ledger::modules) fn dispatch(input: &[u8], host: &mut dyn ModuleHo
         IFilesCalls::get(call) => Ok(reply::<getCall>(&super::get(host, call.id.into())?)),
         IFilesCalls::countOf(call) => Ok(reply::<countOfCall>(&super::count_of(host, call.owner)?)),
         IFilesCalls::listOf(call) => Ok(reply::<listOfCall>(&super::list_of(host, call.owner, call.skip, call.limit)?)),
+        IFilesCalls::chargeOf(call) => {
+            let (territory, amount) = super::charge_of(host, call.id.into(), call.owner)?;
+            Ok(reply::<chargeOfCall>(&chargeOfReturn { territory, amount }))
+        }
+        IFilesCalls::listIn(call) => {
+            Ok(reply::<listInCall>(&super::list_in(host, call.territory, call.skip, call.limit)?))
+        }
         IFilesCalls::totals(_) => {
             let (files, bytes) = super::totals(host)?;
             Ok(reply::<totalsCall>(&totalsReturn { files, bytes_: bytes }))
@@ -35,13 +54,33 @@ pub(in crate::ledger::modules) fn dispatch(input: &[u8], host: &mut dyn ModuleHo
 
 fn access(call: &IFilesCalls) -> Access {
     match call {
-        IFilesCalls::store(_) | IFilesCalls::remove(_) => Access::Write,
-        IFilesCalls::get(_) | IFilesCalls::countOf(_) | IFilesCalls::listOf(_) | IFilesCalls::totals(_) => Access::View,
+        IFilesCalls::store(_)
+        | IFilesCalls::storeIn(_)
+        | IFilesCalls::reassign(_)
+        | IFilesCalls::purge(_)
+        | IFilesCalls::remove(_) => Access::Write,
+        IFilesCalls::get(_)
+        | IFilesCalls::countOf(_)
+        | IFilesCalls::listOf(_)
+        | IFilesCalls::chargeOf(_)
+        | IFilesCalls::listIn(_)
+        | IFilesCalls::totals(_) => Access::View,
     }
 }
 
 fn deposit(call: &storeCall) -> Deposit<'_> {
     Deposit {
+        territory: None,
+        manifest: &call.manifest,
+        beacon_height: call.beaconHeight,
+        holders: &call.holders,
+        receipts: &call.receipts,
+    }
+}
+
+fn deposit_in(call: &storeInCall) -> Deposit<'_> {
+    Deposit {
+        territory: Some(call.territory),
         manifest: &call.manifest,
         beacon_height: call.beaconHeight,
         holders: &call.holders,

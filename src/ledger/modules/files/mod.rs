@@ -2,16 +2,18 @@
 //!
 //! Owns files, their owners and holders and the totals. Must not know fragments' bytes. Invariants: a file exists as long as it
 //! has an owner; its holders were ranked for it and signed for it; each holder's used space is the sum of its files' columns;
-//! the owners' lists and the positions in `ownership` agree.
+//! each owner's territory is charged with all twelve columns; the owners' lists and the positions in `ownership` agree.
 
 mod dispatch;
 mod owners;
+mod release;
 
 use super::{
     host::{ModuleError, ModuleHost},
     miners,
     staking::{self, BeaconWindow, Work},
     storage::{Array, Mapping, Place, Slot, Vector, layout},
+    territory,
 };
 use crate::{
     crypto::{self, PublicKey, Signature, hash},
@@ -27,6 +29,7 @@ use alloy_primitives::Bytes;
 use alloy_sol_types::SolEvent;
 pub(super) use dispatch::dispatch;
 use owners::OwnerSlots;
+use release::{purge, remove};
 
 /// Most files one `listOf` answers with.
 pub const LIST_MAX_FILES: u64 = 1_000;
@@ -57,6 +60,7 @@ layout! {
         ownership: Mapping<B256, Mapping<Address, OwnerSlots>>,
         count: Slot<u64>,
         bytes: Slot<U256>,
+        charged: Mapping<u64, Vector<Slot<B256>>>,
     }
 }
 
@@ -73,8 +77,17 @@ struct FileHead {
     column_bytes: u64,
 }
 
+impl FileHead {
+    /// What each of its owners is charged.
+    fn charge(&self) -> u64 {
+        charge_of_column(self.column_bytes)
+    }
+}
+
 /// What a caller hands in to make a file active.
 struct Deposit<'a> {
+    /// The territory to charge, if the caller names one.
+    territory: Option<u64>,
     manifest: &'a Bytes,
     beacon_height: Height,
     holders: &'a [Address],
@@ -86,8 +99,8 @@ fn store(host: &mut dyn ModuleHost, given: &Deposit<'_>) -> Result<FileId, Modul
     let length = u64::try_from(given.manifest.len()).expect("call data fits memory");
     host.charge(length * MANIFEST_BYTE_GAS)?;
     let (id, owner) = (FileId(hash::content(given.manifest)), host.caller());
-    if head(host, id)?.is_some() {
-        owners::add(host, id, owner)?;
+    if let Some(head) = head(host, id)? {
+        own(host, id, given.territory, head.charge())?;
         host.emit(FILES, IFiles::OwnerAdded { id: id.into(), owner }.encode_log_data())?;
         return Ok(id);
     }
@@ -100,12 +113,25 @@ fn store(host: &mut dyn ModuleHost, given: &Deposit<'_>) -> Result<FileId, Modul
     Ok(id)
 }
 
-/// Gives the caller's ownership up; without owners the file is deleted.
-fn remove(host: &mut dyn ModuleHost, id: FileId) -> Result<(), ModuleError> {
-    let (head, owner) = (require(host, id)?, host.caller());
-    let remaining = owners::remove(host, id, owner)?;
-    host.emit(FILES, IFiles::OwnerRemoved { id: id.into(), owner }.encode_log_data())?;
-    if remaining == 0 { delete(host, id, head) } else { Ok(()) }
+/// Makes the caller an owner and charges its territory: the one it names, or the one chosen for it.
+fn own(host: &mut dyn ModuleHost, id: FileId, named: Option<u64>, charge: u64) -> Result<(), ModuleError> {
+    let owner = host.caller();
+    owners::refuse(host, id, owner)?;
+    let token = match named {
+        Some(token) => token,
+        None => territory::choose(host, owner, charge)?,
+    };
+    owners::add(host, id, owner, token)?;
+    territory::charge(host, owner, token, id, charge)
+}
+
+/// Charges a file of the caller's to another of its territories.
+fn reassign(host: &mut dyn ModuleHost, id: FileId, token: u64) -> Result<(), ModuleError> {
+    let (charge, owner) = (require(host, id)?.charge(), host.caller());
+    let former = owners::reassign(host, id, owner, token)?;
+    territory::free(host, former, id, charge)?;
+    territory::charge(host, owner, token, id, charge)?;
+    host.emit(FILES, IFiles::FileReassigned { id: id.into(), owner, territory: token }.encode_log_data())
 }
 
 /// One file.
@@ -125,9 +151,25 @@ fn list_of(host: &mut dyn ModuleHost, owner: Address, skip: u64, limit: u64) -> 
     state().owned.at_key(&owner).page(host, skip, limit.min(LIST_MAX_FILES))
 }
 
+/// The territory an owner's file is charged to, and with how many bytes.
+fn charge_of(host: &mut dyn ModuleHost, id: FileId, owner: Address) -> Result<(u64, u64), ModuleError> {
+    let charge = require(host, id)?.charge();
+    Ok((owners::territory(host, id, owner)?, charge))
+}
+
+/// Files charged to a territory from `skip` on.
+fn list_in(host: &mut dyn ModuleHost, token: u64, skip: u64, limit: u64) -> Result<Vec<B256>, ModuleError> {
+    state().charged.at_key(&token).page(host, skip, limit.min(LIST_MAX_FILES))
+}
+
 /// Number of active files and their bytes.
 fn totals(host: &mut dyn ModuleHost) -> Result<(u64, U256), ModuleError> {
     Ok((state().count.get(host)?, state().bytes.get(host)?))
+}
+
+/// What an owner is charged for a file whose columns have this size: the bytes of all its fragments.
+fn charge_of_column(column_bytes: u64) -> u64 {
+    column_bytes * FRAGMENTS as u64
 }
 
 fn file(id: FileId) -> FileSlots {
@@ -240,7 +282,7 @@ fn activate(
     }
     let segments = u32::try_from(manifest.segments.len()).expect("a manifest has at most 4,096 segments");
     slots.head.set(host, &(manifest.size, segments, height, column))?;
-    owners::add(host, id, owner)?;
+    own(host, id, given.territory, charge_of_column(column))?;
     let (files, bytes) = totals(host)?;
     state().count.set(host, &(files + 1))?;
     state().bytes.set(host, &(bytes + U256::from(manifest.size)))?;
@@ -248,25 +290,6 @@ fn activate(
     let (holders, encoded) = (given.holders.to_vec(), given.manifest.clone());
     let event = IFiles::FileStored { id: id.into(), owner, size: manifest.size, holders, manifest: encoded };
     host.emit(FILES, event.encode_log_data())
-}
-
-fn delete(host: &mut dyn ModuleHost, id: FileId, head: FileHead) -> Result<(), ModuleError> {
-    let holders = holders(host, id)?;
-    let slots = file(id);
-    for (index, &holder) in (0u64..).zip(&holders) {
-        miners::free_space(host, holder, head.column_bytes)?;
-        let operator = miners::operator(host, holder)?;
-        staking::forget_points(host, operator, Work::ServiceVerified, head.column_bytes, head.stored_at)?;
-        slots.holders.item(index).clear(host)?;
-    }
-    slots.head.clear(host)?;
-    let broken = || ModuleError::Fatal(format!("totals do not cover file {id}"));
-    let (files, bytes) = totals(host)?;
-    let files = files.checked_sub(1).ok_or_else(broken)?;
-    let bytes = bytes.checked_sub(U256::from(head.size)).ok_or_else(broken)?;
-    state().count.set(host, &files)?;
-    state().bytes.set(host, &bytes)?;
-    host.emit(FILES, IFiles::FileDeleted { id: id.into(), size: head.size, holders }.encode_log_data())
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Storing, sharing and deleting files; every refusal.
 
+mod charges;
+
 use super::*;
 use crate::{
     codec,
@@ -7,7 +9,7 @@ use crate::{
     ledger::{
         abi::{
             IFiles::{countOfCall, getCall, listOfCall, removeCall, storeCall, totalsCall},
-            IMiners, MINERS,
+            IMiners, ITerritory, MINERS, TERRITORY,
         },
         manifest::SegmentEntry,
         modules::testing::{CHAIN, TestHost, assert_reverts},
@@ -20,6 +22,8 @@ use std::collections::BTreeMap;
 const ALICE: Address = address!("a11ce00000000000000000000000000000000000");
 const BOB: Address = address!("b0b0000000000000000000000000000000000000");
 const MINER_BYTES: u64 = 1 << 20;
+/// Bytes of ALICE's and of BOB's territory, numbers 1 and 2.
+const LEASED: u64 = 64 << 20;
 const HEIGHT: Height = 20;
 
 /// A chain at [`HEIGHT`] with `miners` registered at height 0, and their keys.
@@ -32,6 +36,8 @@ impl World {
     fn new(miners: u8) -> Self {
         let mut world = Self { host: TestHost::new(), keys: BTreeMap::new() };
         (1..=miners).for_each(|tag| world.register(tag));
+        world.lease(ALICE, "alice");
+        world.lease(BOB, "bob");
         world.host.advance_to(HEIGHT);
         world
     }
@@ -50,6 +56,13 @@ impl World {
         self.host.fund(account, 1);
         self.host.call(account, MINERS, Amount::tokens(1).0, &call).unwrap();
         self.keys.insert(account, key);
+    }
+
+    /// A territory for a year of days.
+    fn lease(&mut self, owner: Address, name: &str) -> u64 {
+        self.host.fund(owner, 23);
+        let call = ITerritory::mintCall { size: LEASED, leaseDays: 365, name: name.into() };
+        self.host.call(owner, TERRITORY, Amount::tokens(23).0, &call).unwrap()
     }
 
     fn ranked(&mut self, manifest: &Manifest, height: Height) -> Vec<Address> {

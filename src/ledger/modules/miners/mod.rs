@@ -2,7 +2,7 @@
 //!
 //! Owns registration, capacity and collateral, and how much of each miner's space files use. Must not know files.
 //! Invariants: a miner's collateral lies in the module's account until it exits; used ≤ capacity; a miner that holds
-//! fragments cannot exit; the candidates array and the positions in the miners mapping agree.
+//! fragments cannot exit; the candidates array and the positions in the miners mapping agree; the total is the sum of all capacities.
 
 mod dispatch;
 
@@ -55,6 +55,7 @@ layout! {
     struct State {
         candidates: Vector<CandidateSlots>,
         miners: Mapping<Address, MinerSlots>,
+        capacity: Slot<U256>,
     }
 }
 
@@ -96,6 +97,7 @@ fn register(host: &mut dyn ModuleHost, given: &Registration) -> Result<(), Modul
     let candidate = candidates.item(index);
     candidate.head.set(host, &(account, since, given.prefix))?;
     candidate.lent.set(host, &(given.operator, given.capacity))?;
+    change_total(host, 0, given.capacity)?;
     slots.head.set(host, &(index + 1, 0))?;
     slots.network_key.set(host, &given.network_key)?;
     slots.account_key.set(host, &given.account_key)?;
@@ -118,8 +120,9 @@ fn set_capacity(host: &mut dyn ModuleHost, capacity: u64) -> Result<(), ModuleEr
     let collateral = entry.slots.collateral.get(host)?.saturating_add(host.value());
     check_collateral(host.params(), collateral, capacity)?;
 
-    let (operator, _) = entry.candidate.lent.get(host)?;
+    let (operator, before) = entry.candidate.lent.get(host)?;
     entry.candidate.lent.set(host, &(operator, capacity))?;
+    change_total(host, before, capacity)?;
     entry.slots.collateral.set(host, &collateral)?;
     let event = IMiners::MinerCapacityChanged { account, capacity };
     host.emit(MINERS, event.encode_log_data())
@@ -128,7 +131,7 @@ fn set_capacity(host: &mut dyn ModuleHost, capacity: u64) -> Result<(), ModuleEr
 /// Takes the caller off the list and pays its collateral back.
 fn exit(host: &mut dyn ModuleHost) -> Result<(), ModuleError> {
     let account = host.caller();
-    let Entry { index, used, slots, .. } = entry(host, account)?;
+    let Entry { index, used, slots, candidate } = entry(host, account)?;
     if used != 0 {
         return Err(ModuleError::revert(IMiners::StillHolding { account, used }));
     }
@@ -138,6 +141,8 @@ fn exit(host: &mut dyn ModuleHost) -> Result<(), ModuleError> {
     slots.account_key.clear(host)?;
     slots.collateral.clear(host)?;
     slots.name.set(host, b"")?;
+    let (_, capacity) = candidate.lent.get(host)?;
+    change_total(host, capacity, 0)?;
     remove_candidate(host, index)?;
     host.transfer(MINERS, account, collateral)?;
     host.emit(MINERS, IMiners::MinerExited { account, collateral }.encode_log_data())
@@ -176,6 +181,19 @@ fn get(host: &mut dyn ModuleHost, account: Address) -> Result<IMiners::Miner, Mo
         collateral: slots.collateral.get(host)?,
         name: slots.name.get(host)?,
     })
+}
+
+/// What all registered miners declare together.
+pub(super) fn total_capacity(host: &mut dyn ModuleHost) -> Result<U256, ModuleError> {
+    state().capacity.get(host)
+}
+
+fn change_total(host: &mut dyn ModuleHost, before: u64, after: u64) -> Result<(), ModuleError> {
+    let total = state().capacity.get(host)?;
+    let rest = total
+        .checked_sub(U256::from(before))
+        .ok_or_else(|| ModuleError::Fatal(format!("miners declare {total} B together, one of them {before} B")))?;
+    state().capacity.set(host, &(rest + U256::from(after)))
 }
 
 /// Every registered miner as placement sees it.
