@@ -23,11 +23,7 @@ use parking_lot::Mutex;
 use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha20Rng;
 use ring::digest::{Context, SHA512};
-use std::{
-    collections::{BTreeMap, HashMap},
-    fmt, iter, mem,
-    ops::Range,
-};
+use std::{collections::BTreeMap, fmt, iter, mem, ops::Range};
 
 /// Keys of one generation of [`KnownKeys`], 6 MiB with what holds them.
 const GENERATION_KEYS: usize = 32_768;
@@ -69,8 +65,8 @@ pub struct KnownKeys(Mutex<Generations>);
 
 #[derive(Default)]
 struct Generations {
-    young: HashMap<PublicKey, EdwardsPoint>,
-    old: HashMap<PublicKey, EdwardsPoint>,
+    young: BTreeMap<PublicKey, EdwardsPoint>,
+    old: BTreeMap<PublicKey, EdwardsPoint>,
 }
 
 impl fmt::Debug for KnownKeys {
@@ -147,7 +143,7 @@ struct Work {
 impl Batch {
     /// Everything but the equations. Signatures whose numbers or points are none are not among the members.
     fn read(items: &[Signed<'_>], known: Option<&KnownKeys>) -> Self {
-        let (mut names, mut numbers) = (Vec::new(), HashMap::new());
+        let (mut names, mut numbers) = (Vec::new(), BTreeMap::new());
         let key_of: Vec<usize> = items
             .iter()
             .map(|(_, _, key)| {
