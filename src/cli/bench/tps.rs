@@ -5,7 +5,7 @@
 //! transactions by the same calls from the same program.
 
 use super::{
-    anvil::{self, Anvil, Mining},
+    anvil::{self, Anvil},
     idle::Spent,
     net::{BenchNet, Shape, validators_arg, with_net},
     sample::{Spread, secs_arg},
@@ -130,18 +130,11 @@ struct TpsFigures {
 #[derive(Serialize)]
 struct AnvilFigures {
     version: String,
-    runs: Vec<AnvilRun>,
-    /// How it is fastest.
-    fastest: Mining,
-    /// Our transactions a second for each of its, at its fastest.
-    ratio: f64,
-}
-
-#[derive(Serialize)]
-struct AnvilRun {
-    mining: Mining,
+    mining: &'static str,
     #[serde(flatten)]
     rates: Rates,
+    /// Our transactions a second for each of its.
+    ratio: f64,
 }
 
 /// What is measured.
@@ -199,7 +192,7 @@ async fn ours(args: &TpsArgs, workload: &Workload, output: &Output) -> anyhow::R
     with_net(&shape, output, async |net| measure(&nodes_of(net, args.eth).await?, workload, args).await).await
 }
 
-/// The same load on anvil, once for each way it makes blocks.
+/// The same load on anvil.
 async fn beside(
     program: &Path,
     args: &TpsArgs,
@@ -208,18 +201,13 @@ async fn beside(
     output: &Output,
 ) -> anyhow::Result<AnvilFigures> {
     let version = anvil::version(program).await?;
-    let mut runs = Vec::new();
-    for mining in Mining::ALL {
-        output.note(&format!("{version} takes the same load ({mining})"));
-        let anvil = Anvil::start(program, mining).await?;
-        let target = Target { pids: anvil.pid().into_iter().collect(), doors: vec![anvil.door.clone()], timed: false };
-        let rates = measure(&target, workload, args).await;
-        anvil.stop().await?;
-        runs.push(AnvilRun { mining, rates: rates.with_context(|| format!("anvil ({mining})"))? });
-    }
-    let fastest = runs.iter().max_by(|a, b| a.rates.tps.total_cmp(&b.rates.tps)).expect("it ran more than once");
-    let (ratio, fastest) = (ours / fastest.rates.tps, fastest.mining);
-    Ok(AnvilFigures { version, runs, fastest, ratio })
+    output.note(&format!("{version} takes the same load"));
+    let anvil = Anvil::start(program).await?;
+    let target = Target { pids: anvil.pid().into_iter().collect(), doors: vec![anvil.door.clone()], timed: false };
+    let rates = measure(&target, workload, args).await;
+    anvil.stop().await?;
+    let rates = rates.context("anvil does not take the load")?;
+    Ok(AnvilFigures { version, mining: anvil::MINING, ratio: ours / rates.tps, rates })
 }
 
 async fn nodes_of(net: &BenchNet, eth: bool) -> anyhow::Result<Target> {
@@ -328,13 +316,16 @@ fn human(f: &TpsFigures) -> String {
 }
 
 fn anvil_words(anvil: &AnvilFigures) -> String {
-    let runs = anvil.runs.iter().map(|run| {
-        let cpu = run.rates.cpu.as_ref();
-        let cpu = cpu.map(|cpu| format!(", {:.1} µs of processor each", cpu.cpu_us_per_tx)).unwrap_or_default();
-        format!("{} ({}): {}{cpu}\n", anvil.version, run.mining, speed(&run.rates))
-    });
-    let runs: String = runs.collect();
-    format!("{runs}ours are {:.1} times as many as anvil's at its fastest ({})", anvil.ratio, anvil.fastest)
+    let cpu = anvil.rates.cpu.as_ref();
+    let cpu = cpu.map(|cpu| format!(", {:.2} cores, {:.1} µs a transaction", cpu.cores, cpu.cpu_us_per_tx));
+    format!(
+        "{} ({}): {}{}\nours are {:.1} times as many",
+        anvil.version,
+        anvil.mining,
+        speed(&anvil.rates),
+        cpu.unwrap_or_default(),
+        anvil.ratio
+    )
 }
 
 fn speed(rates: &Rates) -> String {

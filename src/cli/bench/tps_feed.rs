@@ -9,7 +9,7 @@ use crate::{
     types::{B256, U256},
 };
 use alloy_primitives::{Bytes, keccak256};
-use anyhow::{Context, bail, ensure};
+use anyhow::{bail, ensure};
 use futures::future::try_join_all;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
@@ -133,8 +133,15 @@ pub async fn fund(door: &Door, setup: &[Setup]) -> anyhow::Result<()> {
 
 /// Fails unless this committed transaction took effect.
 async fn ran(door: &Door, hash: &B256) -> anyhow::Result<()> {
-    let receipt: Option<Receipt> = door.ask("eth_getTransactionReceipt", json!([hash])).await?;
-    let receipt = receipt.with_context(|| format!("transaction {hash} has no receipt"))?;
+    let began = Instant::now();
+    // Other nodes count a transaction a moment before they have its receipt.
+    let receipt = loop {
+        match door.ask::<Option<Receipt>>("eth_getTransactionReceipt", json!([hash])).await? {
+            Some(receipt) => break receipt,
+            None => ensure!(began.elapsed() < DEADLINE, "transaction {hash} has no receipt"),
+        }
+        sleep(LOOK_PAUSE).await;
+    };
     ensure!(receipt.status == U256::from(1), "transaction {hash} failed");
     Ok(())
 }
