@@ -130,6 +130,14 @@ impl Plan {
         Ok(plan)
     }
 
+    /// Keeps other localnets away from the ports of this one for as long as the listener lives.
+    pub(super) fn hold_ports(&self) -> Option<TcpListener> {
+        let ports = self.nodes.iter().flat_map(|node| [node.p2p_port, node.http_port]);
+        let start = self.nodes.first()?.p2p_port.checked_sub(PORT_MIN)? / PORT_STEP * PORT_STEP + PORT_MIN;
+        // Plans of earlier versions gave the first port to a node.
+        if ports.into_iter().any(|port| port == start) { None } else { listen(start) }
+    }
+
     fn create(options: &LocalnetOptions, now_ms: u64, rng: &NodeRng) -> Result<Self, LocalnetError> {
         let mut ports = Ports::new(rng);
         let mut nodes = Vec::new();
@@ -237,9 +245,9 @@ fn remove_contents(dir: &Path) -> Result<(), LocalnetError> {
 }
 
 /// Ports that are free now and that the system does not hand out to outgoing connections, as it does with those above
-/// 32,767: such a port could be taken while its node is down. They follow each other from a multiple of [`PORT_STEP`] on, so
-/// that two localnets rarely meet, even while nodes of one are down and its ports look free to the other. The listeners are
-/// held until the plan is complete, so that no port is given twice.
+/// 32,767: such a port could be taken while its node is down. They follow each other behind a multiple of [`PORT_STEP`] that
+/// nobody listens on: a localnet that runs does, so that another one does not take the ports of its nodes that are down. The
+/// listeners are held until the plan is complete, so that no port is given twice.
 struct Ports {
     next: u16,
     held: Vec<TcpListener>,
@@ -251,15 +259,20 @@ const PORT_STEP: u16 = 50;
 
 impl Ports {
     fn new(rng: &NodeRng) -> Self {
-        let step = u16::try_from(rng.below(u64::from(PORT_COUNT / PORT_STEP))).expect("below the count");
-        Self { next: step * PORT_STEP, held: Vec::new() }
+        let steps = PORT_COUNT / PORT_STEP;
+        let first = u16::try_from(rng.below(u64::from(steps))).expect("below the count");
+        let mut starts = (0..steps).map(|step| (first + step) % steps * PORT_STEP);
+        let mine = starts.find_map(|start| Some((start, listen(PORT_MIN + start)?)));
+        // Without one that is free, any port has to do.
+        let (start, held) = mine.map_or((first, Vec::new()), |(start, listener)| (start, vec![listener]));
+        Self { next: start, held }
     }
 
     fn free(&mut self) -> Result<u16, LocalnetError> {
         for _ in 0..PORT_COUNT {
             let port = PORT_MIN + self.next;
             self.next = (self.next + 1) % PORT_COUNT;
-            if let Ok(listener) = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))) {
+            if let Some(listener) = listen(port) {
                 self.held.push(listener);
                 return Ok(port);
             }
@@ -269,10 +282,37 @@ impl Ports {
     }
 }
 
+fn listen(port: u16) -> Option<TcpListener> {
+    TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::types::ByteCount;
+
+    #[test]
+    fn a_running_localnet_keeps_its_ports_while_nodes_are_down() {
+        let planned = || {
+            let dir = tempfile::tempdir().unwrap();
+            Plan::load_or_create(&options(dir.path()), 5, &NodeRng::from_seed(1)).unwrap()
+        };
+        let start = |plan: &Plan| (plan.nodes[0].p2p_port - PORT_MIN) / PORT_STEP;
+        let plans: Vec<(Plan, Option<TcpListener>)> = (0..8)
+            .map(|_| planned())
+            .map(|plan| {
+                let held = plan.hold_ports();
+                (plan, held)
+            })
+            .collect();
+        assert!(plans.iter().all(|(_, held)| held.is_some()));
+        for (at, (one, _)) in plans.iter().enumerate() {
+            assert!(
+                plans[at + 1..].iter().all(|(other, _)| start(one) != start(other)),
+                "nothing listens on the nodes' ports"
+            );
+        }
+    }
 
     fn options(dir: &Path) -> LocalnetOptions {
         LocalnetOptions {

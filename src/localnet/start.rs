@@ -13,7 +13,7 @@ use crate::{
 };
 use std::{
     fs::{File, TryLockError},
-    net::{Ipv4Addr, SocketAddr},
+    net::{Ipv4Addr, SocketAddr, TcpListener},
     path::Path,
     sync::Arc,
     time::{Duration, Instant},
@@ -37,6 +37,7 @@ pub struct Running {
     control: ServerHandle,
     control_node: Node,
     _lock: File,
+    _ports: Option<TcpListener>,
 }
 
 /// Starts every node and returns when a file can be stored.
@@ -50,6 +51,7 @@ pub async fn start(options: &LocalnetOptions, ready_file: Option<&Path>) -> Resu
     let pool = CpuPool::new("cpu", std::thread::available_parallelism().map_or(2, std::num::NonZero::get));
     let control_node = Node::new("localnet", pool.clone());
     let plan = Plan::load_or_create(&options, SystemClock.unix_ms(), &control_node.rng)?;
+    let ports = plan.hold_ports();
     materialise(&plan, &dir)?;
     let kind = if options.processes {
         let executable = std::env::current_exe().map_err(|e| LocalnetError::file(&dir, &e))?;
@@ -79,7 +81,7 @@ pub async fn start(options: &LocalnetOptions, ready_file: Option<&Path>) -> Resu
     if let Some(path) = ready_file {
         document.write(path)?;
     }
-    Ok(Running { localnet, control, control_node, _lock: lock })
+    Ok(Running { localnet, control, control_node, _lock: lock, _ports: ports })
 }
 
 async fn bring_up(localnet: &Localnet) -> Result<(), LocalnetError> {
