@@ -250,12 +250,7 @@ impl FullChain {
 
     /// Verifies and admits a transaction.
     pub fn admit(&self, raw: &[u8], local: bool) -> Result<Arc<VerifiedTx>, PoolError> {
-        let admitted = self.pool.admit(raw, &self.state, self.head().height(), local);
-        match &admitted {
-            Ok(_) => self.report_pool(),
-            Err(_) => self.node.metrics.add(Counter::TxsRejected, 1),
-        }
-        admitted
+        self.admit_all(&[raw], local).pop().expect("one answer for one transaction")
     }
 
     /// Verifies and admits many transactions.

@@ -228,7 +228,7 @@ fn what_a_decided_block_holds_is_in_no_other() {
     assert_eq!(admit(raw_of(0, 0, 200, 50, 0, CHAIN)), Err(PoolError::Replayed { nonce: 0, next: 1 }), "nor replaced");
     pool.order(5, &[tx(0, 7, 100, 1, 0)]);
     assert_eq!(pending(), [second.hash], "a nonce out of turn takes nothing");
-    pool.order(6, &[second.clone()]);
+    pool.order(6, std::slice::from_ref(&second));
     assert!(pending().is_empty());
     pool.prune(5, &[first.hash], &[(sender(0), 1)], 0);
     assert!(pending().is_empty(), "block 6 is not executed");
