@@ -8,7 +8,7 @@ use crate::{
     client::{DevAccount, dev_accounts},
     crypto::{EcdsaKey, SecretKey, native_address},
     ledger::{native::NativeTx, tx::sign_eip1559},
-    types::{Address, Amount, ChainId, U256},
+    types::{Address, ChainId, U256},
 };
 use alloy_consensus::TxEip1559;
 use alloy_primitives::{Bytes, TxKind, keccak256};
@@ -23,8 +23,6 @@ const TRANSFER_GAS: u64 = 21_000;
 const TOKEN_GAS: u64 = 40_000;
 /// Gas of what prepares the senders.
 const SETUP_GAS: u64 = 200_000;
-/// Tokens a sender gets.
-const GIFT_TOKENS: u64 = 50;
 /// Units of the bench's token a sender gets.
 const GIFT_UNITS: u64 = 1_000_000_000;
 
@@ -155,7 +153,7 @@ impl Workload {
         for (index, raw) in txs.into_iter().enumerate() {
             split[index % accounts % parts].push(raw);
         }
-        Self { setup: setup(kind, chain_id, &devs, coin, &addresses), parts: split }
+        Self { setup: setup(kind, chain_id, &devs, coin, &addresses, gift(count.div_ceil(accounts))), parts: split }
     }
 }
 
@@ -164,8 +162,15 @@ fn nonce_of(round: usize) -> u64 {
 }
 
 /// Gifts to every sender, shared out among the well-known accounts. The first of them also creates the token and hands it out.
-fn setup(kind: Kind, chain_id: ChainId, devs: &[DevAccount], coin: Address, senders: &[Address]) -> Vec<Setup> {
-    let gift = |to: &Address| Payment::of(Amount::tokens(GIFT_TOKENS).0, *to);
+fn setup(
+    kind: Kind,
+    chain_id: ChainId,
+    devs: &[DevAccount],
+    coin: Address,
+    senders: &[Address],
+    gift: U256,
+) -> Vec<Setup> {
+    let gift = |to: &Address| Payment::of(gift, *to);
     let (first, others) = devs.split_first().expect("there are ten");
     let mut all = Vec::new();
     if kind == Kind::Erc20 {
@@ -182,6 +187,11 @@ fn setup(kind: Kind, chain_id: ChainId, devs: &[DevAccount], coin: Address, send
         all.push(Setup { from: dev.address, txs });
     }
     all
+}
+
+/// What a sender of so many transactions may have to pay: full blocks without end drive the base fee up to the cap.
+fn gift(txs: usize) -> U256 {
+    U256::from(txs + 1) * U256::from(FEE_CAP) * U256::from(TOKEN_GAS)
 }
 
 fn fees(chain_id: ChainId, nonce: u64) -> TxEip1559 {
@@ -221,6 +231,26 @@ mod tests {
                 *nonce += 1;
             }
             assert_eq!((next.len(), next.values().sum::<u64>()), (6, 20));
+        }
+    }
+
+    #[test]
+    fn senders_can_pay_for_everything_at_the_cap() {
+        for kind in [Kind::Native, Kind::Transfer, Kind::Erc20] {
+            let workload = Workload::sign(kind, 11_332, 6, 50, 4, Payees::Senders);
+            let read = |raw: &Bytes| decode_and_recover(raw, 11_332).unwrap();
+            let mut cost: BTreeMap<Address, U256> = BTreeMap::new();
+            for tx in workload.parts.iter().flatten().map(read) {
+                *cost.entry(tx.sender).or_default() += tx.max_cost();
+            }
+            let gifts: BTreeMap<Address, U256> = workload
+                .setup
+                .iter()
+                .flat_map(|setup| &setup.txs)
+                .map(read)
+                .filter_map(|tx| Some((tx.to()?, tx.value())))
+                .collect();
+            assert!(cost.iter().all(|(sender, cost)| gifts[sender] >= *cost));
         }
     }
 
