@@ -1,8 +1,8 @@
 //! What the BFT driver drives: proposals out of the pool, checks of others' proposals, commits.
 //!
 //! Owns the glue between the engine's questions and [`FullChain`]. Must not know votes or sockets. Invariants: this node never
-//! proposes what it would not accept; everything slow runs on the node's compute pool; a height begins while its parent is
-//! executed, and no earlier.
+//! proposes what it would not accept; everything slow runs on the node's compute pool; a height begins when its parent is
+//! decided and its grandparent executed.
 
 use super::{
     bft::{Application, Tip},
@@ -11,7 +11,7 @@ use super::{
     error::StoreError,
     execution::Execution,
     full::FullChain,
-    head::{Decided, Ordered},
+    head::Decided,
 };
 use crate::{
     consensus::{BLOCK_MAX_TXS, Block, Calendar, Certificate, Header, beacon},
@@ -88,9 +88,9 @@ impl Application for LedgerApp {
     }
 
     async fn validate(&self, block: &Block) -> Result<(), String> {
-        // Until then nobody can tell whether the proposer's hash of it is right.
         checks::check_lag(&block.header).map_err(|e| e.to_string())?;
         let named = block.header.executed.height;
+        // Before it is executed here, this node cannot tell whether the proposer's hash of it is right.
         if named <= self.chain.ordered().height() {
             self.execution.reached(named).await.map_err(|e| e.to_string())?;
         }
@@ -179,7 +179,7 @@ pub fn build(chain: &FullChain, keys: &NodeKeys, height: Height, round: u32, now
 
 /// Checks a proposed block against the newest one.
 pub fn validate(chain: &FullChain, block: &Block) -> Result<(), BlockFault> {
-    let (newest, head): (Arc<Ordered>, _) = (chain.ordered(), chain.head());
+    let (newest, head) = (chain.ordered(), chain.head());
     let Decided { height: tip, id: parent, time_ms: parent_time_ms, beacon: seed } = newest.block;
     let expected = Expected {
         chain_id: chain.spec().chain_id,

@@ -8,17 +8,17 @@ fn left_in(dir: &Path) -> Vec<String> {
     std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
 }
 
+/// The document of a bench that has `home` to itself.
+fn bench(args: &[&str], home: &Path) -> serde_json::Value {
+    let mut command = std::process::Command::new(crate::process::BINARY);
+    json_of(&command.args(args).env("CESS_HOME", home).env("TMPDIR", home).output().unwrap())
+}
+
 #[test]
 fn nothing_final_is_lost_when_validators_are_killed() {
     let home = tempfile::tempdir().unwrap();
     let args = ["--json", "bench", "soak", "--minutes", "0.4", "--seed", "3", "--rate", "20"];
-    let output = std::process::Command::new(crate::process::BINARY)
-        .args(args)
-        .env("CESS_HOME", home.path())
-        .env("TMPDIR", home.path())
-        .output()
-        .unwrap();
-    let soaked = json_of(&output);
+    let soaked = bench(&args, home.path());
     let count = |name: &str| soaked[name].as_u64().unwrap();
     assert!(count("kills") >= 5 && count("restarts") >= 5 && count("quorum_losses") >= 1, "{soaked}");
     assert!(count("heights") >= 10 && count("txs") >= 10, "{soaked}");
@@ -29,13 +29,7 @@ fn nothing_final_is_lost_when_validators_are_killed() {
 fn a_node_killed_under_load_has_its_chain_again() {
     let home = tempfile::tempdir().unwrap();
     let args = ["--json", "bench", "recovery", "--kill", "2", "--accounts", "4000", "--seed", "5"];
-    let output = std::process::Command::new(crate::process::BINARY)
-        .args(args)
-        .env("CESS_HOME", home.path())
-        .env("TMPDIR", home.path())
-        .output()
-        .unwrap();
-    let killed = json_of(&output);
+    let killed = bench(&args, home.path());
     assert_eq!((killed["accounts"].as_u64(), killed["runs"].as_array().map(Vec::len)), (Some(4_000), Some(2)));
     assert!(killed["outcomes"].as_u64().unwrap() >= 1 && killed["median_seconds"].as_f64().unwrap() > 0.0, "{killed}");
     assert_eq!(left_in(home.path()), Vec::<String>::new(), "its directory goes away");
