@@ -14,10 +14,52 @@ interface IMiners {
         uint64 since;
         uint256 collateral;
         string name;
+        /// 0 active, 1 exiting, 2 lost: forced out.
+        uint8 state;
+        /// Columns of files it holds.
+        uint64 held;
+        /// When it began to leave, 0 while active.
+        uint64 leftAt;
+        /// Faults in a row.
+        uint32 strikes;
+    }
+
+    /// What a miner had just before a round of audits opened.
+    struct Standing {
+        uint64 used;
+        /// Segments of idle space that were certified, and steps of them, from the first on, that data has taken.
+        uint64 segments;
+        uint64 consumed;
+        /// Bytes of idle space that are left.
+        uint64 idle;
+    }
+
+    /// A certified segment of idle space, or one whose commitment waits.
+    struct Segment {
+        uint64 number;
+        bytes32 root;
+    }
+
+    /// Commitments that one call made.
+    struct Batch {
+        uint64 number;
+        uint64 first;
+        uint64 count;
+        uint64 height;
+        /// 0 waits, 1 certified, 2 refused.
+        uint8 state;
     }
 
     event MinerRegistered(address indexed account, address indexed operator, uint64 capacity, string name);
     event MinerCapacityChanged(address indexed account, uint64 capacity);
+    event MinerLeaving(address indexed account, uint64 held, uint64 withdrawableFrom);
+    /// Forced out after faults: everything it holds is to be repaired.
+    event MinerLost(address indexed account, uint64 held);
+    event MinerFined(address indexed account, uint256 amount, uint256 burnt, uint256 bounty);
+    event CollateralAdded(address indexed account, uint256 amount, uint256 collateral);
+    /// Encoded commitments of the segments first, first + 1, …
+    event IdleCommitted(address indexed account, uint64 indexed batch, uint64 first, bytes[] commitments);
+    event IdleDecided(address indexed account, uint64 indexed batch, uint64 first, uint64 count, bool accepted);
     event MinerExited(address indexed account, uint256 collateral);
 
     /// Registers the caller. The value sent is the collateral: at least the profile's amount for each started TiB.
@@ -27,8 +69,38 @@ interface IMiners {
     /// Changes the declared capacity; never below what is in use. Send collateral for growth.
     function setCapacity(uint64 capacity) external payable;
 
-    /// Leaves and takes the collateral back. Refused while fragments are held.
+    /// Begins to leave: no new fragments; what is held is repaired elsewhere and must be kept until then.
     function exit() external;
+
+    /// Takes the collateral back and ends the registration, once nothing is held any more and the lock is over.
+    function withdraw() external;
+
+    /// Adds the value sent to the caller's collateral.
+    function addCollateral() external payable;
+
+    /// Commits to the caller's next segments of idle space, at most 16 a call.
+    function commitIdle(bytes[] calldata commitments) external returns (uint64 batch);
+
+    /// What a miner had just before a round opened: the current round or the one before.
+    function standing(address account, uint64 round) external view returns (Standing memory);
+
+    /// Certified segments from index skip, at most limit (and at most 1,000).
+    function segments(address account, uint64 skip, uint64 limit) external view returns (Segment[] memory);
+
+    /// Number of commitIdle calls, and the next segment's number.
+    function idleCounts(address account) external view returns (uint64 batches, uint64 next);
+
+    /// One batch of commitments.
+    function idleBatch(address account, uint64 batch) external view returns (Batch memory);
+
+    /// Files the account holds a column of, from index skip, at most limit (and at most 1,000).
+    function holdings(address account, uint64 skip, uint64 limit) external view returns (bytes32[] memory);
+
+    /// Miners that leave and still hold something, from index skip, at most limit (and at most 1,000).
+    function leaving(uint64 skip, uint64 limit) external view returns (address[] memory);
+
+    /// Collateral for so many bytes.
+    function requiredCollateral(uint64 capacity) external view returns (uint256);
 
     /// Number of registered miners.
     function count() external view returns (uint64);
@@ -47,4 +119,13 @@ interface IMiners {
     error CapacityTooLow(uint64 capacity, uint64 minimum);
     error NameInvalid(uint256 length, uint256 maximum);
     error StillHolding(address account, uint64 used);
+    error NotActive(address account, uint8 state);
+    error NotLeaving(address account);
+    error Locked(address account, uint64 until);
+    error CommitmentCount(uint256 given, uint256 maximum);
+    error CommitmentInvalid(uint64 segment, string reason);
+    error IdleExceedsSpace(uint64 idle, uint64 free);
+    error BatchWaiting(address account, uint64 batch);
+    error UnknownBatch(address account, uint64 batch);
+    error RoundUnknown(uint64 round, uint64 oldest, uint64 newest);
 }

@@ -35,6 +35,9 @@ struct StartArgs {
     /// Number of storage miners
     #[arg(long, default_value_t = 12, value_name = "N")]
     storage: usize,
+    /// Number of TEE workers
+    #[arg(long, default_value_t = 0)]
+    pub tee: usize,
     /// Number of gateways
     #[arg(long, default_value_t = 1, value_name = "N")]
     gateway: usize,
@@ -156,6 +159,7 @@ async fn start(args: StartArgs, output: &Output) -> anyhow::Result<()> {
         dir: args.dir.unwrap_or_else(default_dir),
         validators: args.validators,
         storage: args.storage,
+        tees: args.tee,
         gateways: args.gateway,
         processes: args.processes,
         fresh: args.fresh,

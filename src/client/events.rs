@@ -3,7 +3,7 @@
 //! Must not know where logs come from. Invariant: a log that is not a known event of a protocol module decodes to `None`,
 //! never to a wrong event.
 
-use crate::ledger::abi::{FILES, IFiles, IMiners, ITerritory, MINERS, TERRITORY};
+use crate::ledger::abi::{AUDITS, FILES, IAudits, IFiles, IMiners, IRepair, IRewards, ITee, ITerritory, MINERS, REPAIR, REWARDS, TEE, TERRITORY};
 use crate::types::{Address, B256, FileId, Height, U256};
 use alloy_primitives::Bytes;
 use alloy_sol_types::SolEventInterface;
@@ -64,10 +64,64 @@ pub enum ChainEvent {
     SpaceFreed { token: u64, file: FileId, amount: u64, used: u64 },
     /// A lapsed territory is gone.
     TerritoryPurged { token: u64, owner: Address, size: u64 },
+    /// A miner began to leave.
+    MinerLeaving { account: Address, held: u64, withdrawable_from: Height },
+    /// A miner was forced out: what it holds is to be repaired.
+    MinerLost { account: Address, held: u64 },
+    /// A miner paid for faults.
+    MinerFined { account: Address, amount: U256, burnt: U256, bounty: U256 },
+    /// A miner added to its collateral.
+    CollateralAdded { account: Address, amount: U256, collateral: U256 },
+    /// A miner committed to segments of idle space.
+    IdleCommitted { account: Address, batch: u64, first: u64, commitments: Vec<Bytes> },
+    /// Commitments to idle space were verified.
+    IdleDecided { account: Address, batch: u64, first: u64, count: u64, accepted: bool },
+    /// A miner answered a round.
+    Answered { miner: Address, round: u64, spot: B256, idle: B256 },
+    /// A miner proved its tagged data in a round.
+    Proven { miner: Address, round: u64, epochs: Vec<u64>, proofs: Vec<Bytes> },
+    /// A committee decided about a miner.
+    AuditDecided { miner: Address, round: u64, verdict: u8, strikes: u32, fined: U256 },
+    /// Somebody says that a verdict is wrong.
+    AppealOpened { appeal: u64, miner: Address, round: u64, appellant: Address, claimed: u8 },
+    /// The validators ruled about an appeal.
+    AppealDecided { appeal: u64, miner: Address, round: u64, verdict: u8, upheld: bool },
+    /// A member of a committee paid for a wrong verdict.
+    VerifierFined { verifier: Address, appeal: u64, amount: U256 },
+    /// A TEE worker joined.
+    WorkerRegistered { account: Address, id: String, name: String, kind: u8, attested_until: Height },
+    /// A TEE worker renewed its attestation.
+    WorkerAttested { account: Address, attested_until: Height },
+    /// A TEE worker left.
+    WorkerLeft { account: Address, bond: U256 },
+    /// A TEE worker paid for a wrong verdict.
+    WorkerFined { account: Address, amount: U256 },
+    /// An enclave is trusted no more.
+    MeasurementRevoked { measurement: B256 },
+    /// DCAP collateral is on the chain.
+    CollateralPublished { digest: B256, bytes: u64 },
+    /// A key epoch of the tagger group began.
+    EpochOpened { epoch: u64, opener: Address, key: Bytes, srs: Bytes },
+    /// A key epoch takes no new tags.
+    EpochClosed { epoch: u64 },
+    /// Tags of a key epoch count no more.
+    EpochSuspended { epoch: u64 },
+    /// A TEE worker gave a sealed key to another.
+    KeyHandedOver { epoch: u64, from: Address, to: Address, sealed: Bytes },
+    /// Columns of a file have tags.
+    FileTagged { file: FileId, epoch: u64, worker: Address, columns: u16 },
+    /// A holder gave a column up.
+    ColumnSurrendered { file: FileId, column: u8, holder: Address },
+    /// A miner will repair a column.
+    RepairClaimed { file: FileId, column: u8, claimer: Address, until: Height },
+    /// A column has a new holder.
+    RepairCompleted { file: FileId, column: u8, to: Address, from: Address, bounty: U256 },
+    /// A miner was paid.
+    RewardClaimed { miner: Address, to: Address, amount: U256, next_era: u64 },
 }
 
 /// The contracts whose logs are events.
-pub(super) const EVENT_SOURCES: [Address; 3] = [MINERS, FILES, TERRITORY];
+pub(super) const EVENT_SOURCES: [Address; 7] = [MINERS, FILES, TERRITORY, AUDITS, TEE, REPAIR, REWARDS];
 
 impl ChainEvent {
     /// The event a log stands for, or `None` if it is no event of a protocol module.
@@ -76,6 +130,10 @@ impl ChainEvent {
             MINERS => IMiners::IMinersEvents::decode_raw_log(topics, data).ok().map(of_miners),
             FILES => IFiles::IFilesEvents::decode_raw_log(topics, data).ok().map(of_files),
             TERRITORY => ITerritory::ITerritoryEvents::decode_raw_log(topics, data).ok().map(of_territory),
+            AUDITS => IAudits::IAuditsEvents::decode_raw_log(topics, data).ok().map(of_audits),
+            TEE => ITee::ITeeEvents::decode_raw_log(topics, data).ok().map(of_tee),
+            REPAIR => IRepair::IRepairEvents::decode_raw_log(topics, data).ok().map(of_repair),
+            REWARDS => IRewards::IRewardsEvents::decode_raw_log(topics, data).ok().map(of_rewards),
             _ => None,
         }
     }
@@ -89,6 +147,12 @@ fn of_miners(event: IMiners::IMinersEvents) -> ChainEvent {
         }
         E::MinerCapacityChanged(e) => ChainEvent::MinerCapacityChanged { account: e.account, capacity: e.capacity },
         E::MinerExited(e) => ChainEvent::MinerExited { account: e.account, collateral: e.collateral },
+        E::MinerLeaving(e) => ChainEvent::MinerLeaving { account: e.account, held: e.held, withdrawable_from: e.withdrawableFrom },
+        E::MinerLost(e) => ChainEvent::MinerLost { account: e.account, held: e.held },
+        E::MinerFined(e) => ChainEvent::MinerFined { account: e.account, amount: e.amount, burnt: e.burnt, bounty: e.bounty },
+        E::CollateralAdded(e) => ChainEvent::CollateralAdded { account: e.account, amount: e.amount, collateral: e.collateral },
+        E::IdleCommitted(e) => ChainEvent::IdleCommitted { account: e.account, batch: e.batch, first: e.first, commitments: e.commitments },
+        E::IdleDecided(e) => ChainEvent::IdleDecided { account: e.account, batch: e.batch, first: e.first, count: e.count, accepted: e.accepted },
     }
 }
 
@@ -144,6 +208,55 @@ fn of_territory(event: ITerritory::ITerritoryEvents) -> ChainEvent {
         E::SpaceCharged(e) => C::SpaceCharged { token: e.token, file: e.file.into(), amount: e.amount, used: e.used },
         E::SpaceFreed(e) => C::SpaceFreed { token: e.token, file: e.file.into(), amount: e.amount, used: e.used },
         E::TerritoryPurged(e) => C::TerritoryPurged { token: e.token, owner: e.owner, size: e.size },
+    }
+}
+
+fn of_audits(event: IAudits::IAuditsEvents) -> ChainEvent {
+    use ChainEvent as C;
+    use IAudits::IAuditsEvents as E;
+    match event {
+        E::Answered(e) => C::Answered { miner: e.miner, round: e.round, spot: e.spot, idle: e.idle },
+        E::Proven(e) => C::Proven { miner: e.miner, round: e.round, epochs: e.epochs, proofs: e.proofs },
+        E::AuditDecided(e) => C::AuditDecided { miner: e.miner, round: e.round, verdict: e.verdict, strikes: e.strikes, fined: e.fined },
+        E::AppealOpened(e) => C::AppealOpened { appeal: e.appeal, miner: e.miner, round: e.round, appellant: e.appellant, claimed: e.claimed },
+        E::AppealDecided(e) => C::AppealDecided { appeal: e.appeal, miner: e.miner, round: e.round, verdict: e.verdict, upheld: e.upheld },
+        E::VerifierFined(e) => C::VerifierFined { verifier: e.verifier, appeal: e.appeal, amount: e.amount },
+    }
+}
+
+fn of_tee(event: ITee::ITeeEvents) -> ChainEvent {
+    use ChainEvent as C;
+    use ITee::ITeeEvents as E;
+    match event {
+        E::WorkerRegistered(e) => C::WorkerRegistered { account: e.account, id: e.id, name: e.name, kind: e.kind, attested_until: e.attestedUntil },
+        E::WorkerAttested(e) => C::WorkerAttested { account: e.account, attested_until: e.attestedUntil },
+        E::WorkerLeft(e) => C::WorkerLeft { account: e.account, bond: e.bond },
+        E::WorkerFined(e) => C::WorkerFined { account: e.account, amount: e.amount },
+        E::MeasurementRevoked(e) => C::MeasurementRevoked { measurement: e.measurement },
+        E::CollateralPublished(e) => C::CollateralPublished { digest: e.digest, bytes: e.bytes_ },
+        E::EpochOpened(e) => C::EpochOpened { epoch: e.epoch, opener: e.opener, key: e.key, srs: e.srs },
+        E::EpochClosed(e) => C::EpochClosed { epoch: e.epoch },
+        E::EpochSuspended(e) => C::EpochSuspended { epoch: e.epoch },
+        E::KeyHandedOver(e) => C::KeyHandedOver { epoch: e.epoch, from: e.from, to: e.to, sealed: e.sealed_ },
+        E::FileTagged(e) => C::FileTagged { file: e.file.into(), epoch: e.epoch, worker: e.worker, columns: e.columns },
+    }
+}
+
+fn of_repair(event: IRepair::IRepairEvents) -> ChainEvent {
+    use ChainEvent as C;
+    use IRepair::IRepairEvents as E;
+    match event {
+        E::ColumnSurrendered(e) => C::ColumnSurrendered { file: e.file.into(), column: e.column, holder: e.holder },
+        E::RepairClaimed(e) => C::RepairClaimed { file: e.file.into(), column: e.column, claimer: e.claimer, until: e.until },
+        E::RepairCompleted(e) => C::RepairCompleted { file: e.file.into(), column: e.column, to: e.to, from: e.from, bounty: e.bounty },
+    }
+}
+
+fn of_rewards(event: IRewards::IRewardsEvents) -> ChainEvent {
+    use ChainEvent as C;
+    use IRewards::IRewardsEvents as E;
+    match event {
+        E::RewardClaimed(e) => C::RewardClaimed { miner: e.miner, to: e.to, amount: e.amount, next_era: e.nextEra },
     }
 }
 

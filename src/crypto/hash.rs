@@ -44,6 +44,13 @@ pub const DOMAIN_IDLE_CHALLENGE: &str = "cess 2026 idle challenge v1";
 /// Domain of the leaves that are audited of idle space.
 pub const DOMAIN_IDLE_AUDIT: &str = "cess 2026 idle audit v1";
 
+/// Domain of the committees that verify audits.
+pub const DOMAIN_VERIFIERS: &str = "cess 2026 audit verifiers v1";
+/// Domain of what a miner signs when tags of a column are good.
+pub const DOMAIN_TAG_RECEIPT: &str = "cess 2026 tag receipt v1";
+/// Domain of what an attestation is bound to.
+pub const DOMAIN_REPORT_DATA: &str = "cess 2026 tee report data v1";
+
 /// Plain BLAKE3, for content ids that other tools can recompute.
 pub fn content(bytes: &[u8]) -> [u8; 32] {
     *blake3::hash(bytes).as_bytes()

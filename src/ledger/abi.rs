@@ -8,6 +8,10 @@ alloy_sol_types::sol!(#![sol(all_derives)] "contracts/interfaces/IStaking.sol");
 alloy_sol_types::sol!(#![sol(all_derives)] "contracts/interfaces/IMiners.sol");
 alloy_sol_types::sol!(#![sol(all_derives)] "contracts/interfaces/IFiles.sol");
 alloy_sol_types::sol!(#![sol(all_derives)] "contracts/interfaces/ITerritory.sol");
+alloy_sol_types::sol!(#![sol(all_derives)] "contracts/interfaces/IAudits.sol");
+alloy_sol_types::sol!(#![sol(all_derives)] "contracts/interfaces/ITee.sol");
+alloy_sol_types::sol!(#![sol(all_derives)] "contracts/interfaces/IRepair.sol");
+alloy_sol_types::sol!(#![sol(all_derives)] "contracts/interfaces/IRewards.sol");
 alloy_sol_types::sol!(#![sol(all_derives)] "contracts/interfaces/IEd25519.sol");
 
 /// Address of the staking module.
@@ -18,7 +22,15 @@ pub const MINERS: Address = address!("00000000000000000000000000000000ce550002")
 pub const FILES: Address = address!("00000000000000000000000000000000ce550003");
 /// Address of the territory module.
 pub const TERRITORY: Address = address!("00000000000000000000000000000000ce550004");
+/// Address of the audits module.
+pub const AUDITS: Address = address!("00000000000000000000000000000000ce550005");
+/// Address of the TEE module.
+pub const TEE: Address = address!("00000000000000000000000000000000ce550006");
+/// Address of the repair module.
+pub const REPAIR: Address = address!("00000000000000000000000000000000ce550007");
+/// Address of the rewards module.
+pub const REWARDS: Address = address!("00000000000000000000000000000000ce550008");
 /// Address of the ed25519 module.
 pub const ED25519: Address = address!("00000000000000000000000000000000ce550010");
 /// Every module's address.
-pub const MODULES: [Address; 5] = [STAKING, MINERS, FILES, TERRITORY, ED25519];
+pub const MODULES: [Address; 9] = [STAKING, MINERS, FILES, TERRITORY, AUDITS, TEE, REPAIR, REWARDS, ED25519];

@@ -3,6 +3,7 @@
 //! Must not know block transport or the database engine.
 
 pub mod abi;
+pub mod audit;
 pub mod commitment;
 pub mod contents;
 pub mod ethereum;

@@ -105,7 +105,7 @@ fn config(plan: &Plan, node: &NodePlan, dir: &Path) -> Result<Config, LocalnetEr
             flags.gateway_listen = Some(http);
             flags.rpc_listen = Some(String::new());
         }
-        Role::Consensus | Role::Storage => flags.rpc_listen = Some(http),
+        Role::Consensus | Role::Storage | Role::Tee => flags.rpc_listen = Some(http),
     }
     let failed = |e: &dyn std::fmt::Display| LocalnetError::file(dir, e);
     let mut config = Config::load_from(None, [], &flags).map_err(|e| failed(&e))?;

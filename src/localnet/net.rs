@@ -153,7 +153,7 @@ impl Localnet {
 
     /// Stops gateways, then miners, then validators, each role at once and in order within a node.
     pub(super) async fn stop_all(&self) {
-        for role in [Role::Gateway, Role::Storage, Role::Consensus] {
+        for role in [Role::Gateway, Role::Tee, Role::Storage, Role::Consensus] {
             let stops = self.plan.of(role).map(|node| async {
                 if let Some(host) = self.nodes[&node.name].lock().await.take() {
                     host.stop().await;

@@ -32,6 +32,8 @@ pub struct LocalnetOptions {
     pub validators: usize,
     /// Number of storage miners.
     pub storage: usize,
+    /// Number of TEE workers.
+    pub tees: usize,
     /// Number of gateways.
     pub gateways: usize,
     /// Each node its own OS process.
@@ -123,7 +125,7 @@ impl Plan {
             return Err(LocalnetError::File { path: path.to_owned(), reason });
         }
         let found = plan.shape();
-        let asked = shape(options.validators, options.storage, options.gateways);
+        let asked = shape(options.validators, options.storage, options.tees, options.gateways);
         if found != asked {
             return Err(LocalnetError::Shape { dir: options.dir.clone(), found, asked });
         }
@@ -144,6 +146,7 @@ impl Plan {
         let roles = [
             (Role::Consensus, options.validators),
             (Role::Storage, options.storage),
+            (Role::Tee, options.tees),
             (Role::Gateway, options.gateways),
         ];
         for (role, count) in roles {
@@ -177,7 +180,7 @@ impl Plan {
 
     fn shape(&self) -> String {
         let count = |role| self.nodes.iter().filter(|n| n.role == role).count();
-        shape(count(Role::Consensus), count(Role::Storage), count(Role::Gateway))
+        shape(count(Role::Consensus), count(Role::Storage), count(Role::Tee), count(Role::Gateway))
     }
 
     /// The nodes of a role, in order.
@@ -217,8 +220,8 @@ fn node_name(role: Role, index: usize) -> String {
     }
 }
 
-fn shape(validators: usize, storage: usize, gateways: usize) -> String {
-    format!("{validators} validators, {storage} miners, {gateways} gateways")
+fn shape(validators: usize, storage: usize, tees: usize, gateways: usize) -> String {
+    format!("{validators} validators, {storage} miners, {tees} TEE workers, {gateways} gateways")
 }
 
 fn check_counts(options: &LocalnetOptions) -> Result<(), LocalnetError> {
@@ -228,6 +231,7 @@ fn check_counts(options: &LocalnetOptions) -> Result<(), LocalnetError> {
     };
     check("number of validators", options.validators, 1)?;
     check("number of storage miners", options.storage, 0)?;
+    check("number of TEE workers", options.tees, 0)?;
     check("number of gateways", options.gateways, 0)
 }
 
@@ -319,6 +323,7 @@ mod tests {
             dir: dir.to_owned(),
             validators: 2,
             storage: 3,
+            tees: 0,
             gateways: 1,
             processes: false,
             fresh: false,

@@ -86,7 +86,8 @@ pub async fn start(options: &LocalnetOptions, ready_file: Option<&Path>) -> Resu
 
 async fn bring_up(localnet: &Localnet) -> Result<(), LocalnetError> {
     localnet.start_role(Role::Consensus).await?;
-    futures::future::try_join(localnet.start_role(Role::Storage), localnet.start_role(Role::Gateway)).await?;
+    let others = [Role::Storage, Role::Tee, Role::Gateway].map(|role| localnet.start_role(role));
+    futures::future::try_join_all(others).await?;
     let began = Instant::now();
     loop {
         match readiness(localnet).await {

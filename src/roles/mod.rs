@@ -15,6 +15,7 @@ mod node_api;
 mod setup;
 mod steward;
 mod storage;
+mod tee;
 
 pub use crate::chain::trial;
 pub use import::{ImportRequest, ImportedNode, import_chain};
@@ -34,6 +35,7 @@ pub async fn start(node: &Node, setup: Setup) -> anyhow::Result<()> {
         match role {
             Role::Consensus => consensus::start(&mut base).await?,
             Role::Storage => storage::start(&mut base).await?,
+            Role::Tee => tee::start(&mut base).await?,
             Role::Gateway => gateway::start(&mut base).await?,
         }
     }

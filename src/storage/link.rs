@@ -145,6 +145,70 @@ impl DataClient {
         }
     }
 
+    /// Has `peer` keep the tags of a fragment it holds. It checks them first.
+    pub async fn tags(
+        &self,
+        peer: PeerId,
+        id: FragmentId,
+        epoch: u64,
+        tags: Bytes,
+        deadline: Duration,
+    ) -> Result<(), DataError> {
+        let len = u32::try_from(tags.len()).map_err(|_| protocol(peer, "tags of a fragment are at most 12 KiB"))?;
+        match self.ask(peer, Ask::Tags { id, epoch, len }, Some(tags), deadline).await? {
+            (Answer::Stored, _) => Ok(()),
+            (other, _) => Err(unexpected(peer, other)),
+        }
+    }
+
+    /// The peer's signature that it holds good tags of one column of a manifest, unchecked.
+    pub async fn tag_receipt(
+        &self,
+        peer: PeerId,
+        column: u8,
+        epoch: u64,
+        manifest: &[u8],
+        deadline: Duration,
+    ) -> Result<[u8; 64], DataError> {
+        let ask = Ask::TagReceipt { column, epoch, manifest: manifest.to_vec() };
+        match self.ask(peer, ask, None, deadline).await? {
+            (Answer::Signed(signature), _) => Ok(signature),
+            (other, _) => Err(unexpected(peer, other)),
+        }
+    }
+
+    /// The peer's answer to a round of audits, unchecked.
+    pub async fn audit(
+        &self,
+        peer: PeerId,
+        round: u64,
+        part: AuditPart,
+        deadline: Duration,
+    ) -> Result<Bytes, DataError> {
+        self.proof(peer, Ask::Audit { round, part }, deadline).await
+    }
+
+    /// The peer's proof of a segment of idle space, unchecked.
+    pub async fn idle_proof(
+        &self,
+        peer: PeerId,
+        batch: u64,
+        segment: u64,
+        deadline: Duration,
+    ) -> Result<Bytes, DataError> {
+        self.proof(peer, Ask::IdleProof { batch, segment }, deadline).await
+    }
+
+    async fn proof(&self, peer: PeerId, ask: Ask, deadline: Duration) -> Result<Bytes, DataError> {
+        match self.ask(peer, ask, None, deadline).await? {
+            (Answer::Proof { .. }, bytes) => {
+                self.inner.node.metrics.add(Counter::BytesIn, bytes.len() as u64);
+                Ok(bytes)
+            }
+            (other, _) => Err(unexpected(peer, other)),
+        }
+    }
+
     /// Drops the stream to `peer` and fails what waits on it. The next request opens a new one.
     pub fn reset(&self, peer: PeerId) {
         if let Some(link) = self.inner.links.lock().remove(&peer) {
@@ -311,7 +375,7 @@ async fn listen(peer: PeerId, mut source: Box<dyn FrameSource>, waiters: &Waiter
             Err(error) => return protocol(peer, error.to_string()),
         };
         let payload = match response.answer {
-            Answer::Fragment { len } => match source.recv().await {
+            Answer::Fragment { len } | Answer::Proof { len } => match source.recv().await {
                 Ok(Some(bytes)) if u32::try_from(bytes.len()) == Ok(len) => bytes,
                 Ok(_) => return protocol(peer, format!("a fragment of {len} B was announced but did not follow")),
                 Err(error) => return error.into(),
@@ -339,6 +403,7 @@ fn unexpected(peer: PeerId, answer: Answer) -> DataError {
         Answer::Fragment { .. } => "a fragment",
         Answer::Held(_) => "a list of the wrong length",
         Answer::Signed(_) => "a signature",
+        Answer::Proof { .. } => "a proof",
         Answer::Refused(_) => "a refusal",
     };
     protocol(peer, format!("it answered with {kind}, which does not fit the question"))

@@ -39,6 +39,23 @@ pub enum Ask {
     Has { ids: Vec<FragmentId> },
     /// Sign that fragment `column` of every segment of this encoded manifest is held.
     Receipt { column: u8, manifest: Vec<u8> },
+    /// Keep the PoDR² tags of a fragment, made with the key of this epoch; `len` bytes of them follow in the next frame.
+    Tags { id: FragmentId, epoch: u64, len: u32 },
+    /// Sign that good tags of this epoch are held for fragment `column` of every segment of this encoded manifest.
+    TagReceipt { column: u8, epoch: u64, manifest: Vec<u8> },
+    /// Send the answer to a round that was committed to on the chain.
+    Audit { round: u64, part: AuditPart },
+    /// Send the proof that a segment of a batch of commitments was labelled by the graph.
+    IdleProof { batch: u64, segment: u64 },
+}
+
+/// Which answer of a round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, borsh::BorshSerialize, borsh::BorshDeserialize)]
+pub enum AuditPart {
+    /// Openings of chunks.
+    Spot,
+    /// Leaves of idle space.
+    Idle,
 }
 
 /// An answer.
@@ -63,6 +80,8 @@ pub enum Answer {
     Signed([u8; 64]),
     /// To anything.
     Refused(Refusal),
+    /// To `Audit` and `IdleProof`: the bytes follow in the next frame.
+    Proof { len: u32 },
 }
 
 /// Why a miner did not do what was asked.

@@ -68,6 +68,25 @@ pub const IDLE_AUDIT_LEAVES: usize = 128;
 /// Steps in which a segment of idle space becomes service space: 8 MiB each of 1 GiB.
 pub const IDLE_LIVE_STEPS: u32 = 128;
 
+/// Members that verify a miner in a round, and what of them must agree: more than two thirds.
+pub const VERIFIERS: usize = 7;
+/// Fines for faults in a row, in hundredths of the required collateral: none for the first. CESS: 5 % for the second, 15 % from the third on.
+pub const FAULT_FINES_PERCENT: [u64; 5] = [0, 5, 15, 15, 15];
+/// Faults in a row after which a miner is forced out. CESS: 5.
+pub const FAULTS_MAX: u32 = 5;
+/// Hundredths of a miner's power that its idle space counts for; the rest is for service space. CESS: 5 and 95.
+pub const POWER_IDLE_PERCENT: u64 = 5;
+/// Hundredths of an era's pay that are due at once. CESS: 50.
+pub const REWARD_AT_ONCE_PERCENT: u64 = 50;
+/// Parts in which the rest is paid. CESS: 90.
+pub const REWARD_PARTS: u64 = 90;
+/// Hundredths of the rent that go to the caches' pool, and as many that are burnt; storers get the rest.
+pub const RENT_CACHES_PERCENT: u64 = 10;
+/// Hundredths of the rent that are burnt.
+pub const RENT_BURNT_PERCENT: u64 = 10;
+/// Segments of idle space one transaction may commit to.
+pub const IDLE_COMMITMENTS_MAX: usize = 16;
+
 /// Which set of numbers a chain runs on. Written into genesis.
 #[derive(
     Debug,
@@ -137,6 +156,28 @@ pub struct Params {
     pub placement_window_blocks: u64,
     /// Blocks a miner keeps an acknowledged fragment that no file claims.
     pub unclaimed_fragment_blocks: u64,
+    /// Blocks between two rounds of audits.
+    pub audit_round_blocks: u64,
+    /// Every so many rounds proofs of tags are due, too, and faults count.
+    pub audit_tag_rounds: u64,
+    /// Blocks after the opening of a round that take proofs of tags.
+    pub audit_prove_blocks: u64,
+    /// Blocks after a verdict that take an appeal.
+    pub audit_appeal_blocks: u64,
+    /// Deposit of an appeal.
+    pub audit_appeal_deposit: Amount,
+    /// Whether fragments are only placed on idle space that was certified.
+    pub placement_needs_idle: bool,
+    /// Blocks a claim of a repair order lasts. CESS: 250.
+    pub repair_claim_blocks: u64,
+    /// Eras between two parts of a reward.
+    pub reward_part_eras: u64,
+    /// Bond of a TEE worker.
+    pub tee_bond: Amount,
+    /// Eras an attestation lasts. CESS: 7 days.
+    pub tee_attestation_eras: u64,
+    /// Whether workers without an attestation are taken.
+    pub tee_dev_allowed: bool,
     /// Labels of a layer of idle space, as a power of two.
     pub idle_labels_log2: u32,
     /// Layers of a segment of idle space.
@@ -178,6 +219,17 @@ impl Params {
             miner_min_capacity: ByteCount::gib(1),
             placement_window_blocks: 4_096,
             unclaimed_fragment_blocks: 14_400,
+            audit_round_blocks: 600,
+            audit_tag_rounds: 6,
+            audit_prove_blocks: 120,
+            audit_appeal_blocks: 3_600,
+            audit_appeal_deposit: Amount::tokens(100),
+            placement_needs_idle: true,
+            repair_claim_blocks: 250,
+            reward_part_eras: ERAS_PER_DAY,
+            tee_bond: Amount::tokens(4_000),
+            tee_attestation_eras: 7 * ERAS_PER_DAY,
+            tee_dev_allowed: false,
             idle_labels_log2: MAINNET_IDLE_LABELS_LOG2,
             idle_layers: MAINNET_IDLE_LAYERS,
         }
@@ -212,6 +264,18 @@ impl Params {
             miner_min_capacity: ByteCount::mib(1),
             placement_window_blocks: 4_096,
             unclaimed_fragment_blocks: 4_096,
+            audit_round_blocks: 20,
+            audit_tag_rounds: 1,
+            audit_prove_blocks: 8,
+            audit_appeal_blocks: 20,
+            audit_appeal_deposit: Amount::tokens(1),
+            // A file can be stored as soon as a localnet is up.
+            placement_needs_idle: false,
+            repair_claim_blocks: 30,
+            reward_part_eras: 1,
+            tee_bond: Amount::tokens(1),
+            tee_attestation_eras: 7 * ERAS_PER_DAY,
+            tee_dev_allowed: true,
             idle_labels_log2: 15,
             idle_layers: 3,
         }

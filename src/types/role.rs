@@ -10,19 +10,22 @@ pub enum Role {
     Consensus,
     /// Lends disk space and keeps fragments.
     Storage,
+    /// Tags data and verifies audits, in an enclave where the hardware has one.
+    Tee,
     /// Takes users' files in and gives them back over HTTP.
     Gateway,
 }
 
 impl Role {
     /// Every role, in the order the command line lists them.
-    pub const ALL: [Role; 3] = [Role::Consensus, Role::Storage, Role::Gateway];
+    pub const ALL: [Role; 4] = [Role::Consensus, Role::Storage, Role::Tee, Role::Gateway];
 
     /// The name used on the command line, in config files and in logs.
     pub const fn name(self) -> &'static str {
         match self {
             Role::Consensus => "consensus",
             Role::Storage => "storage",
+            Role::Tee => "tee",
             Role::Gateway => "gateway",
         }
     }

@@ -44,6 +44,7 @@ impl Cluster {
             dir: dir.path().to_owned(),
             validators: 1,
             storage: 12,
+            tees: 0,
             gateways: 1,
             processes: false,
             fresh: false,

@@ -100,6 +100,7 @@ impl BenchNet {
             dir,
             validators: shape.validators,
             storage: 0,
+            tees: 0,
             gateways: 0,
             processes: shape.processes,
             fresh: true,

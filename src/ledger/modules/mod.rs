@@ -7,14 +7,18 @@
 //! To add a call: one function in `contracts/interfaces`, one function in the module's rules, one arm in its `dispatch`, one
 //! golden vector.
 
+mod audits;
 mod calldata;
 mod ed25519;
 mod files;
 mod genesis;
 mod host;
 mod miners;
+mod repair;
+mod rewards;
 mod staking;
 mod storage;
+mod tee;
 mod territory;
 mod view;
 
@@ -26,7 +30,7 @@ mod surface;
 mod testing;
 
 use crate::{
-    ledger::abi::{ED25519, FILES, MINERS, STAKING, TERRITORY},
+    ledger::abi::{AUDITS, ED25519, FILES, MINERS, REPAIR, REWARDS, STAKING, TEE, TERRITORY},
     types::{Address, B256},
 };
 use alloy_primitives::Bytes;
@@ -50,6 +54,10 @@ pub fn dispatch(module: Address, input: &[u8], host: &mut dyn ModuleHost) -> Res
         MINERS => miners::dispatch(input, host),
         FILES => files::dispatch(input, host),
         TERRITORY => territory::dispatch(input, host),
+        AUDITS => audits::dispatch(input, host),
+        TEE => tee::dispatch(input, host),
+        REPAIR => repair::dispatch(input, host),
+        REWARDS => rewards::dispatch(input, host),
         ED25519 => ed25519::dispatch(input, host),
         _ => Err(ModuleError::Fatal(format!("no module lives at {module}"))),
     }

@@ -135,7 +135,7 @@ impl Server {
             let slot = slots.clone().acquire_owned().await.ok()?;
             let room = self.room_for(&ask).await;
             let payload = match ask {
-                Ask::Put { len, .. } => match source.recv().await {
+                Ask::Put { len, .. } | Ask::Tags { len, .. } => match source.recv().await {
                     Ok(Some(bytes)) if u32::try_from(bytes.len()) == Ok(len) => bytes,
                     Ok(_) => return Some(format!("a fragment of {len} B was announced but did not follow")),
                     Err(error) => return Some(error.to_string()),
@@ -154,7 +154,13 @@ impl Server {
 
     async fn room_for(&self, ask: &Ask) -> Option<OwnedSemaphorePermit> {
         match ask {
-            Ask::Put { .. } | Ask::Get { .. } | Ask::Receipt { .. } => self.payloads.clone().acquire_owned().await.ok(),
+            Ask::Put { .. }
+            | Ask::Get { .. }
+            | Ask::Receipt { .. }
+            | Ask::Tags { .. }
+            | Ask::TagReceipt { .. }
+            | Ask::Audit { .. }
+            | Ask::IdleProof { .. } => self.payloads.clone().acquire_owned().await.ok(),
             Ask::Has { .. } => None,
         }
     }
@@ -195,7 +201,7 @@ async fn speak(mut sink: Box<dyn FrameSink>, mut queue: mpsc::Receiver<Work>) ->
 async fn send(sink: &mut dyn FrameSink, done: Done) -> Result<(), NetError> {
     sink.send(codec::encode(&done.response).into()).await?;
     match done.response.answer {
-        Answer::Fragment { .. } => sink.send(done.payload).await,
+        Answer::Fragment { .. } | Answer::Proof { .. } => sink.send(done.payload).await,
         _ => Ok(()),
     }
 }
@@ -219,6 +225,9 @@ impl Inner {
                 let bytes = self.get(id).await?;
                 let len = u32::try_from(bytes.len()).map_err(Refusal::failed)?;
                 Ok((Answer::Fragment { len }, bytes))
+            }
+            Ask::Tags { .. } | Ask::TagReceipt { .. } | Ask::Audit { .. } | Ask::IdleProof { .. } => {
+                Err(Refusal::invalid("scaffold"))
             }
             Ask::Has { ids } => Ok((Answer::Held(self.has(ids).await?), Bytes::new())),
             Ask::Receipt { column, manifest } => {

@@ -30,6 +30,7 @@ pub(in crate::ledger::modules) fn dispatch(input: &[u8], host: &mut dyn ModuleHo
         IMinersCalls::count(_) => Ok(reply::<countCall>(&super::count(host)?)),
         IMinersCalls::list(call) => Ok(reply::<listCall>(&super::list(host, call.skip, call.limit)?)),
         IMinersCalls::get(call) => Ok(reply::<getCall>(&super::get(host, call.account)?)),
+        _ => Err(ModuleError::reason("scaffold")),
     }
 }
 
@@ -38,6 +39,7 @@ fn access(call: &IMinersCalls) -> Access {
         IMinersCalls::register(_) | IMinersCalls::setCapacity(_) => Access::Payable,
         IMinersCalls::exit(_) => Access::Write,
         IMinersCalls::count(_) | IMinersCalls::list(_) | IMinersCalls::get(_) => Access::View,
+        _ => Access::Write,
     }
 }
 

@@ -180,6 +180,10 @@ fn get(host: &mut dyn ModuleHost, account: Address) -> Result<IMiners::Miner, Mo
         since,
         collateral: slots.collateral.get(host)?,
         name: slots.name.get(host)?,
+        state: 0,
+        held: 0,
+        leftAt: 0,
+        strikes: 0,
     })
 }
 

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.24;
+
+/// Repair of columns whose holder leaves, is lost or gave them up. Lives at 0x…ce550007.
+/// An order needs no call: a column is open for repair as soon as its holder is exiting or lost, or surrendered it.
+interface IRepair {
+    struct Order {
+        bytes32 file;
+        uint8 column;
+        address holder;
+        /// Who has claimed it, and the last block of the claim; zero if nobody.
+        address claimer;
+        uint64 claimedAt;
+        uint64 until;
+        uint64 bytes_;
+        /// Paid to who completes it.
+        uint256 bounty;
+    }
+
+    event ColumnSurrendered(bytes32 indexed file, uint8 indexed column, address indexed holder);
+    event RepairClaimed(bytes32 indexed file, uint8 indexed column, address indexed claimer, uint64 until);
+    event RepairCompleted(bytes32 indexed file, uint8 indexed column, address indexed to, address from, uint256 bounty);
+
+    /// The caller cannot keep its column of a file any more.
+    function surrender(bytes32 file) external;
+
+    /// Reserves an open order for the caller: an active miner with room that holds no column of the file, within the caps of its operator
+    /// and network prefix. A claim ends after claimBlocks, and anybody may claim anew.
+    function claim(bytes32 file, uint8 column) external returns (uint64 until);
+
+    /// Takes the column over: spots opens chunks of it that the beacon of the block after the claim has drawn.
+    function complete(bytes calldata manifest, uint8 column, bytes calldata spots) external returns (uint256 bounty);
+
+    /// One order. Reverts with NotOpen.
+    function order(bytes32 file, uint8 column) external view returns (Order memory);
+
+    /// Open orders from index skip, at most limit (and at most 1,000): of the miners that leave, then those surrendered.
+    function orders(uint64 skip, uint64 limit) external view returns (Order[] memory);
+
+    function claimBlocks() external view returns (uint64);
+
+    error NotOpen(bytes32 file, uint8 column);
+    error AlreadyClaimed(bytes32 file, uint8 column, address claimer, uint64 until);
+    error NotClaimer(bytes32 file, uint8 column, address account);
+    error NotEligible(bytes32 file, address account, string reason);
+    error NotHolder(bytes32 file, address account);
+    error TooEarly(uint64 height, uint64 from);
+    error SpotsInvalid(bytes32 file, uint8 column, string reason);
+    error ManifestInvalid(string reason);
+}

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.24;
+
+/// TEE workers: who may tag and verify, by which attestation, with which keys. Lives at 0x…ce550006.
+interface ITee {
+    struct Worker {
+        address account;
+        /// DEV-, SGX- or TDX- and 16 hexadecimal digits.
+        string id;
+        string name;
+        /// 0 Full, 1 Verifier, 2 Marker.
+        uint8 kind;
+        /// 0 none (DEV-), 1 SGX, 2 TDX.
+        uint8 attestation;
+        /// SGX mrenclave, or BLAKE3 of the TDX measurements.
+        bytes32 measurement;
+        bytes32 networkKey;
+        /// X25519 key that group keys are sealed to.
+        bytes32 sealKey;
+        uint64 since;
+        /// First block in which its attestation counts no more.
+        uint64 attestedUntil;
+        uint256 bond;
+        /// 0 active, 1 expired, 2 leaving, 3 revoked.
+        uint8 state;
+    }
+
+    /// A key of the tagger group for a while.
+    struct Epoch {
+        uint64 number;
+        address opener;
+        uint64 openedAt;
+        /// 0 open, 1 closed: no new tags, old ones count, 2 suspended: its tags count no more.
+        uint8 state;
+        /// v and w of PoDR², 192 bytes.
+        bytes key;
+        /// BLAKE3 of the powers, which the event carries.
+        bytes32 srs;
+        uint64 files;
+    }
+
+    event WorkerRegistered(address indexed account, string id, string name, uint8 kind, uint64 attestedUntil);
+    event WorkerAttested(address indexed account, uint64 attestedUntil);
+    event WorkerLeft(address indexed account, uint256 bond);
+    event WorkerFined(address indexed account, uint256 amount);
+    event MeasurementRevoked(bytes32 indexed measurement);
+    event CollateralPublished(bytes32 indexed digest, uint64 bytes_);
+    event EpochOpened(uint64 indexed epoch, address indexed opener, bytes key, bytes srs);
+    event EpochClosed(uint64 indexed epoch);
+    event EpochSuspended(uint64 indexed epoch);
+    event KeyHandedOver(uint64 indexed epoch, address indexed from, address indexed to, bytes sealed_);
+    /// Columns of a file whose bits are set have tags of this epoch, and their holders signed that they are good.
+    event FileTagged(bytes32 indexed file, uint64 indexed epoch, address indexed worker, uint16 columns);
+
+    /// Registers the caller with the value sent as bond. attestation: one byte, 0 none, 1 a DCAP quote follows; then 32 bytes, the digest of
+    /// published collateral, and the quote.
+    function register(uint8 kind, bytes32 networkKey, bytes32 sealKey, string calldata name, bytes calldata attestation) external payable;
+
+    /// Renews the caller's attestation.
+    function attest(bytes calldata attestation) external;
+
+    /// Leaves; the bond comes back with a further call when the lock is over.
+    function leave() external;
+
+    /// Publishes DCAP collateral that registrations name by its digest.
+    function publishCollateral(bytes calldata collateral) external returns (bytes32 digest);
+
+    /// A seat of the validators' committee wants a measurement off the list; counts when two thirds of the seats agree.
+    function revoke(bytes32 measurement) external;
+
+    /// Opens a key epoch and closes the one before. Only active Full and Marker workers.
+    function openEpoch(bytes calldata key, bytes calldata srs) external returns (uint64 number);
+
+    /// Gives the key of an epoch, sealed, to another active worker.
+    function handOver(uint64 epoch, address worker, bytes calldata sealed_) external;
+
+    /// Says that columns of files are tagged. receipts holds, for each file and each of its set bits in order, the holder's 64-byte ed25519
+    /// signature over tag_message(chain, file, column, holder, digest of the epoch's key). At most 64 files a call.
+    function certify(uint64 epoch, bytes32[] calldata files, uint16[] calldata columns, bytes[] calldata receipts) external;
+
+    function count() external view returns (uint64);
+    function list(uint64 skip, uint64 limit) external view returns (Worker[] memory);
+    function get(address account) external view returns (Worker memory);
+    /// Number of epochs ever opened; the newest is epochs() - 1.
+    function epochs() external view returns (uint64);
+    function epoch(uint64 number) external view returns (Epoch memory);
+    /// The epoch of a file's tags and which columns have them. columns is 0 if none has.
+    function tagsOf(bytes32 file) external view returns (uint64 epoch, uint16 columns);
+    /// What an attestation's report data must be: BLAKE3 over chain, genesis, the keys and a recent block's beacon at height.
+    function reportData(address account, bytes32 networkKey, bytes32 sealKey, uint64 height) external view returns (bytes32);
+
+    error UnknownWorker(address account);
+    error AlreadyRegistered(address account);
+    error KindInvalid(uint8 kind);
+    error NameInvalid(uint256 length, uint256 maximum);
+    error BondTooLow(uint256 sent, uint256 required);
+    error AttestationRefused(string reason);
+    error NotActive(address account, uint8 state);
+    error NotTagger(address account);
+    error NotSeated(address account);
+    error AlreadyVoted(address account, bytes32 measurement);
+    error CollateralInvalid(string reason);
+    error UnknownCollateral(bytes32 digest);
+    error UnknownEpoch(uint64 number);
+    error EpochNotOpen(uint64 number, uint8 state);
+    error KeyInvalid(string reason);
+    error SealedLength(uint256 given, uint256 maximum);
+    error CountMismatch(uint256 left, uint256 right);
+    error TooMany(uint256 given, uint256 maximum);
+    error ColumnsInvalid(bytes32 file, uint16 columns);
+    error ReceiptInvalid(bytes32 file, uint8 column, address holder);
+    error Locked(address account, uint64 until);
+}
