@@ -3,7 +3,10 @@
 //! Must not know where logs come from. Invariant: a log that is not a known event of a protocol module decodes to `None`,
 //! never to a wrong event.
 
-use crate::ledger::abi::{AUDITS, FILES, IAudits, IFiles, IMiners, IRepair, IRewards, ITee, ITerritory, MINERS, REPAIR, REWARDS, TEE, TERRITORY};
+use crate::ledger::abi::{
+    AUDITS, FILES, IAudits, IFiles, IMiners, IRepair, IRewards, ITee, ITerritory, MINERS, REPAIR, REWARDS, TEE,
+    TERRITORY,
+};
 use crate::types::{Address, B256, FileId, Height, U256};
 use alloy_primitives::Bytes;
 use alloy_sol_types::SolEventInterface;
@@ -147,12 +150,26 @@ fn of_miners(event: IMiners::IMinersEvents) -> ChainEvent {
         }
         E::MinerCapacityChanged(e) => ChainEvent::MinerCapacityChanged { account: e.account, capacity: e.capacity },
         E::MinerExited(e) => ChainEvent::MinerExited { account: e.account, collateral: e.collateral },
-        E::MinerLeaving(e) => ChainEvent::MinerLeaving { account: e.account, held: e.held, withdrawable_from: e.withdrawableFrom },
+        E::MinerLeaving(e) => {
+            ChainEvent::MinerLeaving { account: e.account, held: e.held, withdrawable_from: e.withdrawableFrom }
+        }
         E::MinerLost(e) => ChainEvent::MinerLost { account: e.account, held: e.held },
-        E::MinerFined(e) => ChainEvent::MinerFined { account: e.account, amount: e.amount, burnt: e.burnt, bounty: e.bounty },
-        E::CollateralAdded(e) => ChainEvent::CollateralAdded { account: e.account, amount: e.amount, collateral: e.collateral },
-        E::IdleCommitted(e) => ChainEvent::IdleCommitted { account: e.account, batch: e.batch, first: e.first, commitments: e.commitments },
-        E::IdleDecided(e) => ChainEvent::IdleDecided { account: e.account, batch: e.batch, first: e.first, count: e.count, accepted: e.accepted },
+        E::MinerFined(e) => {
+            ChainEvent::MinerFined { account: e.account, amount: e.amount, burnt: e.burnt, bounty: e.bounty }
+        }
+        E::CollateralAdded(e) => {
+            ChainEvent::CollateralAdded { account: e.account, amount: e.amount, collateral: e.collateral }
+        }
+        E::IdleCommitted(e) => {
+            ChainEvent::IdleCommitted { account: e.account, batch: e.batch, first: e.first, commitments: e.commitments }
+        }
+        E::IdleDecided(e) => ChainEvent::IdleDecided {
+            account: e.account,
+            batch: e.batch,
+            first: e.first,
+            count: e.count,
+            accepted: e.accepted,
+        },
     }
 }
 
@@ -217,9 +234,19 @@ fn of_audits(event: IAudits::IAuditsEvents) -> ChainEvent {
     match event {
         E::Answered(e) => C::Answered { miner: e.miner, round: e.round, spot: e.spot, idle: e.idle },
         E::Proven(e) => C::Proven { miner: e.miner, round: e.round, epochs: e.epochs, proofs: e.proofs },
-        E::AuditDecided(e) => C::AuditDecided { miner: e.miner, round: e.round, verdict: e.verdict, strikes: e.strikes, fined: e.fined },
-        E::AppealOpened(e) => C::AppealOpened { appeal: e.appeal, miner: e.miner, round: e.round, appellant: e.appellant, claimed: e.claimed },
-        E::AppealDecided(e) => C::AppealDecided { appeal: e.appeal, miner: e.miner, round: e.round, verdict: e.verdict, upheld: e.upheld },
+        E::AuditDecided(e) => {
+            C::AuditDecided { miner: e.miner, round: e.round, verdict: e.verdict, strikes: e.strikes, fined: e.fined }
+        }
+        E::AppealOpened(e) => C::AppealOpened {
+            appeal: e.appeal,
+            miner: e.miner,
+            round: e.round,
+            appellant: e.appellant,
+            claimed: e.claimed,
+        },
+        E::AppealDecided(e) => {
+            C::AppealDecided { appeal: e.appeal, miner: e.miner, round: e.round, verdict: e.verdict, upheld: e.upheld }
+        }
         E::VerifierFined(e) => C::VerifierFined { verifier: e.verifier, appeal: e.appeal, amount: e.amount },
     }
 }
@@ -228,7 +255,13 @@ fn of_tee(event: ITee::ITeeEvents) -> ChainEvent {
     use ChainEvent as C;
     use ITee::ITeeEvents as E;
     match event {
-        E::WorkerRegistered(e) => C::WorkerRegistered { account: e.account, id: e.id, name: e.name, kind: e.kind, attested_until: e.attestedUntil },
+        E::WorkerRegistered(e) => C::WorkerRegistered {
+            account: e.account,
+            id: e.id,
+            name: e.name,
+            kind: e.kind,
+            attested_until: e.attestedUntil,
+        },
         E::WorkerAttested(e) => C::WorkerAttested { account: e.account, attested_until: e.attestedUntil },
         E::WorkerLeft(e) => C::WorkerLeft { account: e.account, bond: e.bond },
         E::WorkerFined(e) => C::WorkerFined { account: e.account, amount: e.amount },
@@ -247,8 +280,12 @@ fn of_repair(event: IRepair::IRepairEvents) -> ChainEvent {
     use IRepair::IRepairEvents as E;
     match event {
         E::ColumnSurrendered(e) => C::ColumnSurrendered { file: e.file.into(), column: e.column, holder: e.holder },
-        E::RepairClaimed(e) => C::RepairClaimed { file: e.file.into(), column: e.column, claimer: e.claimer, until: e.until },
-        E::RepairCompleted(e) => C::RepairCompleted { file: e.file.into(), column: e.column, to: e.to, from: e.from, bounty: e.bounty },
+        E::RepairClaimed(e) => {
+            C::RepairClaimed { file: e.file.into(), column: e.column, claimer: e.claimer, until: e.until }
+        }
+        E::RepairCompleted(e) => {
+            C::RepairCompleted { file: e.file.into(), column: e.column, to: e.to, from: e.from, bounty: e.bounty }
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Revert data as a sentence: the custom errors of the protocol modules, `Error(string)` and `Panic(uint256)`.
 
 use crate::ledger::{
-    abi::{IEd25519, IFiles, IMiners, IStaking, ITerritory},
+    abi::{IAudits, IEd25519, IFiles, IMiners, IRepair, IRewards, IStaking, ITee, ITerritory},
     native::CallFailed,
 };
 use crate::types::{FileId, format_tokens};
@@ -22,6 +22,10 @@ pub fn explain(data: &[u8]) -> String {
         .or_else(|| ITerritory::ITerritoryErrors::abi_decode(data).ok().map(|e| of_territory(&e)))
         .or_else(|| IMiners::IMinersErrors::abi_decode(data).ok().map(|e| of_miners(&e)))
         .or_else(|| IStaking::IStakingErrors::abi_decode(data).ok().map(|e| of_staking(&e)))
+        .or_else(|| IAudits::IAuditsErrors::abi_decode(data).ok().map(|e| of_audits(&e)))
+        .or_else(|| ITee::ITeeErrors::abi_decode(data).ok().map(|e| of_tee(&e)))
+        .or_else(|| IRepair::IRepairErrors::abi_decode(data).ok().map(|e| of_repair(&e)))
+        .or_else(|| IRewards::IRewardsErrors::abi_decode(data).ok().map(|e| of_rewards(&e)))
         .or_else(|| IEd25519::CountMismatch::abi_decode(data).ok().map(|e| of_counts(&e)))
         .or_else(|| CallFailed::abi_decode(data).ok().map(|e| of_batch(&e)))
         .unwrap_or_else(|| unknown(data))
@@ -140,6 +144,112 @@ fn of_miners(error: &IMiners::IMinersErrors) -> String {
         E::CapacityTooLow(e) => format!("a capacity of {} B is below the minimum of {} B", e.capacity, e.minimum),
         E::NameInvalid(e) => format!("a name of {} B is not valid, the limit is {} B", e.length, e.maximum),
         E::StillHolding(e) => format!("miner {} still holds {} B", e.account, e.used),
+        E::NotActive(e) => match e.state {
+            1 => format!("miner {} is leaving (`cess miner withdraw` ends it)", e.account),
+            _ => format!("miner {} was forced out (`cess miner withdraw` ends it)", e.account),
+        },
+        E::NotLeaving(e) => format!("miner {} is active (`cess miner exit` begins to leave)", e.account),
+        E::Locked(e) => format!("the collateral of {} is locked until block {}", e.account, e.until),
+        E::CommitmentCount(e) => format!("{} commitments were given, 1 to {} can be", e.given, e.maximum),
+        E::CommitmentInvalid(e) => {
+            format!("the commitment of segment {} is not valid: {}", e.segment, printable(&e.reason))
+        }
+        E::IdleExceedsSpace(e) => format!("{} B of idle space do not fit {} B that are free", e.idle, e.free),
+        E::BatchWaiting(e) => format!("batch {} of {} is not verified yet", e.batch, e.account),
+        E::UnknownBatch(e) => format!("miner {} has no batch {}", e.account, e.batch),
+        E::RoundUnknown(e) => format!("round {} is not known, rounds {} to {} are", e.round, e.oldest, e.newest),
+    }
+}
+
+fn of_audits(error: &IAudits::IAuditsErrors) -> String {
+    use IAudits::IAuditsErrors as E;
+    match error {
+        E::RoundClosed(e) => {
+            format!("round {} takes this in blocks {} to {}, this is block {}", e.round, e.from, e.until, e.height)
+        }
+        E::AlreadyAnswered(e) => format!("miner {} has answered round {} already", e.miner, e.round),
+        E::NotInCommittee(e) => format!("{} does not verify miner {} in round {}", e.account, e.miner, e.round),
+        E::AlreadyVoted(e) => format!("{} has voted about miner {} in round {} already", e.account, e.miner, e.round),
+        E::CountMismatch(e) => format!("lists of {} and {} entries do not belong together", e.left, e.right),
+        E::TooMany(e) => format!("{} entries were given, the limit is {}", e.given, e.maximum),
+        E::VerdictInvalid(e) => format!("{} is no verdict", e.verdict),
+        E::ProofLength(e) => format!("the proof of epoch {} is {} B, a proof is {} B", e.epoch, e.given, e.required),
+        E::NotDecided(e) => format!("round {} of miner {} is not decided", e.round, e.miner),
+        E::AppealLate(e) => {
+            format!("appeals about round {} of miner {} were taken until block {}", e.round, e.miner, e.until)
+        }
+        E::AlreadyAppealed(e) => format!("an appeal about round {} of miner {} is there already", e.round, e.miner),
+        E::DepositTooLow(e) => {
+            format!("{} tokens were sent, the deposit is {}", format_tokens(e.sent), format_tokens(e.required))
+        }
+        E::UnknownAppeal(e) => format!("appeal {} is unknown", e.number),
+        E::AppealClosed(e) => format!("appeal {} is closed", e.number),
+        E::NotSeated(e) => format!("{} has no seat in this era", e.account),
+    }
+}
+
+fn of_tee(error: &ITee::ITeeErrors) -> String {
+    use ITee::ITeeErrors as E;
+    match error {
+        E::UnknownWorker(e) => format!("{} is no TEE worker", e.account),
+        E::AlreadyRegistered(e) => format!("TEE worker {} is registered already", e.account),
+        E::KindInvalid(e) => format!("a TEE worker is of kind 0 to 2, {} is none", e.kind),
+        E::NameInvalid(e) => format!("a name of {} B is not valid, the limit is {} B", e.length, e.maximum),
+        E::BondTooLow(e) => {
+            format!("a bond of {} tokens was sent, {} are required", format_tokens(e.sent), format_tokens(e.required))
+        }
+        E::AttestationRefused(e) => format!("the attestation is refused: {}", printable(&e.reason)),
+        E::NotActive(e) => format!("TEE worker {} is not active (state {})", e.account, e.state),
+        E::NotTagger(e) => format!("TEE worker {} does not tag", e.account),
+        E::NotSeated(e) => format!("{} has no seat in this era", e.account),
+        E::AlreadyVoted(e) => format!("{} has voted to revoke {} already", e.account, e.measurement),
+        E::CollateralInvalid(e) => format!("the collateral is not valid: {}", printable(&e.reason)),
+        E::UnknownCollateral(e) => format!("collateral {} was not published", e.digest),
+        E::UnknownEpoch(e) => format!("key epoch {} is unknown", e.number),
+        E::EpochNotOpen(e) => format!("key epoch {} takes no tags (state {})", e.number, e.state),
+        E::KeyInvalid(e) => format!("the group's key is not valid: {}", printable(&e.reason)),
+        E::SealedLength(e) => format!("a sealed key of {} B was given, the limit is {} B", e.given, e.maximum),
+        E::CountMismatch(e) => format!("lists of {} and {} entries do not belong together", e.left, e.right),
+        E::TooMany(e) => format!("{} entries were given, the limit is {}", e.given, e.maximum),
+        E::ColumnsInvalid(e) => format!("columns {:#b} of file `{}` are not valid", e.columns, FileId::from(e.file)),
+        E::ReceiptInvalid(e) => {
+            let file = FileId::from(e.file);
+            format!("the receipt of {} for the tags of column {} of file `{file}` is not valid", e.holder, e.column)
+        }
+        E::Locked(e) => format!("the bond of {} is locked until block {}", e.account, e.until),
+    }
+}
+
+fn of_repair(error: &IRepair::IRepairErrors) -> String {
+    use IRepair::IRepairErrors as E;
+    match error {
+        E::NotOpen(e) => format!("column {} of file `{}` needs no repair", e.column, FileId::from(e.file)),
+        E::AlreadyClaimed(e) => {
+            let file = FileId::from(e.file);
+            format!("{} repairs column {} of file `{file}` until block {}", e.claimer, e.column, e.until)
+        }
+        E::NotClaimer(e) => {
+            format!("{} has not claimed column {} of file `{}`", e.account, e.column, FileId::from(e.file))
+        }
+        E::NotEligible(e) => {
+            format!("{} cannot hold a column of file `{}`: {}", e.account, FileId::from(e.file), printable(&e.reason))
+        }
+        E::NotHolder(e) => format!("{} holds no column of file `{}`", e.account, FileId::from(e.file)),
+        E::TooEarly(e) => format!("this is taken from block {} on, this is block {}", e.from, e.height),
+        E::SpotsInvalid(e) => {
+            let (file, reason) = (FileId::from(e.file), printable(&e.reason));
+            format!("the openings of column {} of file `{file}` are not valid: {reason}", e.column)
+        }
+        E::ManifestInvalid(e) => format!("the manifest is not valid: {}", printable(&e.reason)),
+    }
+}
+
+fn of_rewards(error: &IRewards::IRewardsErrors) -> String {
+    use IRewards::IRewardsErrors as E;
+    match error {
+        E::NothingDue(e) => format!("nothing is due to {} before era {} is settled", e.miner, e.nextEra),
+        E::EraUnknown(e) => format!("era {} is not known yet", e.era),
+        E::TooMany(e) => format!("{} eras were given, the limit is {}", e.given, e.maximum),
     }
 }
 

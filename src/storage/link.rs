@@ -3,7 +3,7 @@
 //! Owns streams, tags and deadlines. Must not know why something is asked. Invariants: at most [`LINK_MAX_REQUESTS`] requests
 //! wait on one stream; a link that fails fails all of them at once; what arrives unasked ends the link.
 
-use super::wire::{Answer, Ask, DATA, Refusal, Request, Response};
+use super::wire::{Answer, Ask, AuditPart, DATA, Refusal, Request, Response};
 use crate::{
     codec,
     network::{FrameSink, FrameSource, NetError, Network, PeerId},

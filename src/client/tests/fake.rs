@@ -248,6 +248,10 @@ fn to_miner(miner: &MinerRecord) -> IMiners::Miner {
         since: miner.since,
         collateral: U256::ZERO,
         name: miner.name.clone(),
+        state: 0,
+        held: 0,
+        leftAt: 0,
+        strikes: 0,
     }
 }
 

@@ -176,6 +176,10 @@ fn sample_answers() -> Vec<String> {
         since: 8,
         collateral: U256::from(9),
         name: "miner".into(),
+        state: 0,
+        held: 0,
+        leftAt: 0,
+        strikes: 0,
     };
     let file = IFiles::File {
         id: word(0x01),
