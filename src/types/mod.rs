@@ -5,6 +5,7 @@
 
 mod executor;
 mod ids;
+pub(crate) mod keyword;
 pub mod params;
 mod role;
 mod units;
