@@ -17,6 +17,7 @@ mod net;
 mod proofs;
 mod recovery;
 mod recovery_kill;
+mod repair;
 mod root;
 mod sample;
 mod signatures;
@@ -51,6 +52,8 @@ pub enum BenchCommand {
     Soak(soak::SoakArgs),
     /// Speed and memory of slicing, coding and hashing a long stream; needs no network
     Slicer(slicer::SlicerArgs),
+    /// How long a miner's death goes unnoticed and how fast what it held is rebuilt, on a localnet of its own
+    Repair(repair::RepairArgs),
     /// Speed of the erasure code on one core; needs no network
     Erasure(erasure::ErasureArgs),
     /// Speed of making, proving and auditing idle space on one core; needs no network
@@ -79,6 +82,7 @@ pub async fn run(command: BenchCommand, global: &Global, output: &Output) -> any
         BenchCommand::DeadProposer(args) => dead_proposer::run(args, output).await,
         BenchCommand::Soak(args) => soak::run(args, output).await,
         BenchCommand::Slicer(args) => slicer::run(args, output).await,
+        BenchCommand::Repair(args) => repair::run(args, output).await,
         BenchCommand::Erasure(args) => erasure::run(&args, output),
         BenchCommand::IdleSpace(args) => idle_space::run(&args, output),
         BenchCommand::Root(args) => root::run(&args, output),

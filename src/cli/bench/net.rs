@@ -1,4 +1,4 @@
-//! A localnet of validators for one bench, in a directory that goes away.
+//! A localnet for one bench, in a directory that goes away.
 //!
 //! Must not know what is measured. Invariants: it takes free ports and a directory of its own, so that it never meets another
 //! network of this machine; nothing of it runs on when the bench ends, by a signal too.
@@ -18,8 +18,8 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 /// How long a node may take to answer a plain question; a killed one does not answer at all.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(10);
-/// Space of miners, of which there are none.
-const NO_SPACE: ByteCount = ByteCount::mib(1);
+/// Space of each miner.
+const SPACE: ByteCount = ByteCount::mib(512);
 
 /// Most validators of a bench.
 const VALIDATORS_MAX: u64 = 64;
@@ -34,6 +34,8 @@ pub fn validators_arg() -> RangedU64ValueParser<usize> {
 pub struct Shape {
     /// Number of validators.
     pub validators: usize,
+    /// Number of miners; if there are any, a gateway and a TEE worker are there, too.
+    pub miners: usize,
     /// Each its own OS process.
     pub processes: bool,
     /// Shortest time between blocks, if not the profile's.
@@ -47,6 +49,8 @@ pub struct BenchNet {
     running: Running,
     /// Its validators in the order of the plan.
     pub nodes: Vec<BenchNode>,
+    /// URL of its gateway, if it has one.
+    pub gateway: String,
 }
 
 /// One validator.
@@ -99,12 +103,12 @@ impl BenchNet {
         let options = LocalnetOptions {
             dir,
             validators: shape.validators,
-            storage: 0,
-            tees: 0,
-            gateways: 0,
+            storage: shape.miners,
+            tees: shape.miners.min(1),
+            gateways: shape.miners.min(1),
             processes: shape.processes,
             fresh: true,
-            space: NO_SPACE,
+            space: SPACE,
             era_blocks: None,
             block_interval_ms: shape.block_interval_ms,
             deployments: Vec::new(),
@@ -114,13 +118,14 @@ impl BenchNet {
         };
         let running = localnet::start(&options, None).await?;
         let document = running.document().await;
+        let gateway = document.gateway;
         let validators = document.nodes.into_iter().filter(|node| node.role == Role::Consensus);
         let open = |node: localnet::ReadyNode| -> anyhow::Result<BenchNode> {
             let rpc = Arc::new(HttpTransport::with_deadline(&node.url, ANSWER_DEADLINE)?);
             Ok(BenchNode { name: node.name, dir: node.dir, rpc })
         };
         let nodes = validators.map(open).collect::<anyhow::Result<_>>()?;
-        Ok(Self { running, nodes })
+        Ok(Self { running, nodes, gateway })
     }
 }
 

@@ -185,6 +185,7 @@ async fn ours(args: &TpsArgs, workload: &Workload, output: &Output) -> anyhow::R
     }
     let shape = Shape {
         validators: args.validators,
+        miners: 0,
         processes: args.processes,
         block_interval_ms: Some(args.interval),
         shared_memo: !args.no_shared_memo,
