@@ -22,6 +22,14 @@ interface IMiners {
         uint64 leftAt;
         /// Faults in a row.
         uint32 strikes;
+        /// Certified segments of idle space, and steps of them, from the first on, that data has taken.
+        uint64 segments;
+        uint64 consumed;
+        /// Bytes of idle space that are left.
+        uint64 idle;
+        /// Its weight where fragments are placed; 0: it is given none, as it leaves, has too little collateral or no idle space
+        /// where that is required.
+        uint64 weight;
     }
 
     /// What a miner had just before a round of audits opened.
@@ -52,9 +60,11 @@ interface IMiners {
 
     event MinerRegistered(address indexed account, address indexed operator, uint64 capacity, string name);
     event MinerCapacityChanged(address indexed account, uint64 capacity);
+    /// No new fragments. What is held is to be repaired and to be kept until then; idle space counts no more.
     event MinerLeaving(address indexed account, uint64 held, uint64 withdrawableFrom);
     /// Forced out after faults: everything it holds is to be repaired.
     event MinerLost(address indexed account, uint64 held);
+    /// Half of a fine is burnt, half is paid to those who repair what the miner holds.
     event MinerFined(address indexed account, uint256 amount, uint256 burnt, uint256 bounty);
     event CollateralAdded(address indexed account, uint256 amount, uint256 collateral);
     /// Encoded commitments of the segments first, first + 1, …
@@ -72,14 +82,19 @@ interface IMiners {
     /// Begins to leave: no new fragments; what is held is repaired elsewhere and must be kept until then.
     function exit() external;
 
-    /// Takes the collateral back and ends the registration, once nothing is held any more and the lock is over.
+    /// Takes the collateral back and ends the registration, once nothing is held any more and the lock is over. What fines left for
+    /// repairs that nobody had to do is burnt.
     function withdraw() external;
 
     /// Adds the value sent to the caller's collateral.
     function addCollateral() external payable;
 
-    /// Commits to the caller's next segments of idle space, at most 16 a call.
+    /// Commits to the caller's next segments of idle space, at most 16 a call: encoded roots of all layers of each. One batch may wait
+    /// at a time; one that waited for two rounds of audits is refused by the next. Numbers are never used again.
     function commitIdle(bytes[] calldata commitments) external returns (uint64 batch);
+
+    /// The beacon of the account's registration: its segments of idle space are labelled with it.
+    function idleSeed(address account) external view returns (bytes32);
 
     /// What a miner had just before a round opened: the current round or the one before.
     function standing(address account, uint64 round) external view returns (Standing memory);
@@ -87,7 +102,7 @@ interface IMiners {
     /// Certified segments from index skip, at most limit (and at most 1,000).
     function segments(address account, uint64 skip, uint64 limit) external view returns (Segment[] memory);
 
-    /// Number of commitIdle calls, and the next segment's number.
+    /// Number of batches, which count from 0, and the next segment's number. Both go on when an account registers anew.
     function idleCounts(address account) external view returns (uint64 batches, uint64 next);
 
     /// One batch of commitments.

@@ -21,20 +21,23 @@ interface IRepair {
     event RepairClaimed(bytes32 indexed file, uint8 indexed column, address indexed claimer, uint64 until);
     event RepairCompleted(bytes32 indexed file, uint8 indexed column, address indexed to, address from, uint256 bounty);
 
-    /// The caller cannot keep its column of a file any more.
+    /// The caller cannot keep its column of a file any more. It stays its duty until somebody has taken it over. Does nothing if it is
+    /// open already.
     function surrender(bytes32 file) external;
 
     /// Reserves an open order for the caller: an active miner with room that holds no column of the file, within the caps of its operator
     /// and network prefix. A claim ends after claimBlocks, and anybody may claim anew.
     function claim(bytes32 file, uint8 column) external returns (uint64 until);
 
-    /// Takes the column over: spots opens chunks of it that the beacon of the block after the claim has drawn.
+    /// Takes the column over: spots opens chunks of it that the beacon of the block after the claim has drawn, from the second block
+    /// after the claim to the claim's last. The bounty is the column's share of the former holder's fines, by bytes.
     function complete(bytes calldata manifest, uint8 column, bytes calldata spots) external returns (uint256 bounty);
 
     /// One order. Reverts with NotOpen.
     function order(bytes32 file, uint8 column) external view returns (Order memory);
 
-    /// Open orders from index skip, at most limit (and at most 1,000): of the miners that leave, then those surrendered.
+    /// Open orders from index skip, at most limit (and at most 1,000): of the miners that leave, then those surrendered. A column that
+    /// was surrendered before its holder left is listed twice.
     function orders(uint64 skip, uint64 limit) external view returns (Order[] memory);
 
     function claimBlocks() external view returns (uint64);

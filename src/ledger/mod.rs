@@ -19,6 +19,7 @@ pub mod native;
 pub mod placement;
 pub mod predeploys;
 pub mod receipt;
+pub mod repair;
 pub mod snapshot;
 pub mod state;
 mod trie;

@@ -103,6 +103,7 @@ macro_rules! packed_tuple {
 packed_tuple!(A.0, B.1);
 packed_tuple!(A.0, B.1, C.2);
 packed_tuple!(A.0, B.1, C.2, D.3);
+packed_tuple!(A.0, B.1, C.2, D.3, E.4);
 
 /// A handle to a stored thing: where it starts and how many slots it takes there.
 pub(super) trait Place: Copy {

@@ -1,9 +1,11 @@
 //! The files module: what is stored, who owns it, who holds it.
 //!
 //! Owns files, their owners and holders and the totals. Must not know fragments' bytes. Invariants: a file exists as long as it
-//! has an owner; its holders were ranked for it and signed for it; each holder's used space is the sum of its files' columns;
+//! has an owner; its holders were ranked for it and signed for it, or took their column over by a repair; each holder's used space is
+//! the sum of its files' columns, and its list of holdings has each of these files once;
 //! each owner's territory is charged with all twelve columns; the owners' lists and the positions in `ownership` agree.
 
+mod columns;
 mod dispatch;
 mod owners;
 mod release;
@@ -27,6 +29,7 @@ use crate::{
 };
 use alloy_primitives::Bytes;
 use alloy_sol_types::SolEvent;
+pub(super) use columns::{Column, Mark, column, column_bytes, column_of, holders, mark, replace_holder};
 pub(super) use dispatch::dispatch;
 use owners::OwnerSlots;
 use release::{purge, remove};
@@ -35,7 +38,7 @@ use release::{purge, remove};
 pub const LIST_MAX_FILES: u64 = 1_000;
 
 /// Gas for each byte of a manifest: it is hashed, decoded and checked.
-const MANIFEST_BYTE_GAS: u64 = 2;
+pub(super) const MANIFEST_BYTE_GAS: u64 = 2;
 /// Gas for each candidate ranked: a hash, a logarithm and its share of the sort. Reading its two slots is charged apart.
 const CANDIDATE_GAS: u64 = 150;
 /// Gas for each receipt: what the EVM charges for a signature.
@@ -44,11 +47,12 @@ const RECEIPT_GAS: u64 = 3_000;
 const RECEIPT_BYTES: usize = 64;
 
 layout! {
-    /// `struct { uint64 size; uint32 segments; uint64 storedAt; uint64 columnBytes; address[] owners; address[12] holders; }`
+    /// `struct { uint64 size; uint32 segments; uint64 storedAt; uint64 columnBytes; address[] owners; Column[12] holders; }` with
+    /// `struct Column { address holder; uint64 place; uint32 marks; }`: `place` is the file's index among its holder's holdings.
     struct FileSlots {
         head: Slot<(u64, u32, u64, u64)>,
         owners: Vector<Slot<Address>>,
-        holders: Array<Slot<Address>, FRAGMENTS>,
+        holders: Array<Slot<(Address, u64, u32)>, FRAGMENTS>,
     }
 }
 
@@ -185,11 +189,6 @@ fn require(host: &mut dyn ModuleHost, id: FileId) -> Result<FileHead, ModuleErro
     head(host, id)?.ok_or_else(|| ModuleError::revert(IFiles::UnknownFile { id: id.into() }))
 }
 
-fn holders(host: &mut dyn ModuleHost, id: FileId) -> Result<Vec<Address>, ModuleError> {
-    let places = file(id).holders;
-    (0..FRAGMENTS as u64).map(|index| places.item(index).get(host)).collect()
-}
-
 fn check_counts(given: &Deposit<'_>) -> Result<(), ModuleError> {
     let (holders, receipts) = (given.holders.len(), given.receipts.len());
     if holders != FRAGMENTS {
@@ -271,17 +270,15 @@ fn activate(
     given: &Deposit<'_>,
 ) -> Result<(), ModuleError> {
     let (owner, height, column) = (host.caller(), host.height(), manifest.column_bytes());
-    let (slots, places) = (file(id), file(id).holders);
-    for (index, &holder) in (0u64..).zip(given.holders) {
-        miners::take_space(host, holder, column)?
+    for (index, &holder) in (0u8..).zip(given.holders) {
+        Column::place(host, id, index, holder, column)?
             .map_err(|free| ModuleError::revert(IFiles::HolderFull { holder, free, needed: column }))?;
-        places.item(index).set(host, &holder)?;
         // The receipt that was checked is a verification of these bytes: useful work of whoever operates the miner.
         let operator = miners::operator(host, holder)?;
         staking::record_points(host, operator, Work::ServiceVerified, column)?;
     }
     let segments = u32::try_from(manifest.segments.len()).expect("a manifest has at most 4,096 segments");
-    slots.head.set(host, &(manifest.size, segments, height, column))?;
+    file(id).head.set(host, &(manifest.size, segments, height, column))?;
     own(host, id, given.territory, charge_of_column(column))?;
     let (files, bytes) = totals(host)?;
     state().count.set(host, &(files + 1))?;

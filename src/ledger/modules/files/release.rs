@@ -6,15 +6,15 @@
 use super::{
     super::{
         host::{ModuleError, ModuleHost},
-        miners,
+        miners, repair,
         staking::{self, Work},
         territory::{self, LapseStep},
     },
-    FileHead, file, holders, owners, require, state, totals,
+    FileHead, columns::{Column, FRAGMENTS_U8}, file, owners, require, state, totals,
 };
 use crate::{
     ledger::abi::{FILES, IFiles},
-    types::{Address, FileId, U256},
+    types::{Address, FileId, U256, params::FRAGMENTS},
 };
 use alloy_sol_types::SolEvent;
 
@@ -54,15 +54,19 @@ fn release(host: &mut dyn ModuleHost, id: FileId, owner: Address) -> Result<(), 
 }
 
 fn delete(host: &mut dyn ModuleHost, id: FileId, head: FileHead) -> Result<(), ModuleError> {
-    let holders = holders(host, id)?;
-    let slots = file(id);
-    for (index, &holder) in (0u64..).zip(&holders) {
-        miners::free_space(host, holder, head.column_bytes)?;
+    let mut holders = Vec::with_capacity(FRAGMENTS);
+    for index in 0..FRAGMENTS_U8 {
+        let column = Column::read(host, id, index)?;
+        let holder = column.holder;
+        column.clear(host, id, index, head.column_bytes)?;
+        if column.marks != 0 {
+            repair::forget(host, id, index)?;
+        }
         let operator = miners::operator(host, holder)?;
         staking::forget_points(host, operator, Work::ServiceVerified, head.column_bytes, head.stored_at)?;
-        slots.holders.item(index).clear(host)?;
+        holders.push(holder);
     }
-    slots.head.clear(host)?;
+    file(id).head.clear(host)?;
     let broken = || ModuleError::Fatal(format!("totals do not cover file {id}"));
     let (files, bytes) = totals(host)?;
     let files = files.checked_sub(1).ok_or_else(broken)?;

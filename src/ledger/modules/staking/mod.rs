@@ -35,6 +35,7 @@ pub use emission::{EMISSION_YEARS, era_emission};
 pub use ring::BEACON_RING;
 pub(super) use ring::{BeaconWindow, beacon, beacon_window};
 pub(super) use seats::committee_of_era;
+pub(super) use stake::burn;
 pub(super) use turns::open_block;
 pub use work::Work;
 pub(super) use work::{forget_points, record_points};

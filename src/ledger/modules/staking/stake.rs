@@ -102,6 +102,20 @@ pub(super) fn slash(host: &mut dyn ModuleHost, account: Address, amount: U256) -
     Ok(burnt)
 }
 
+/// Burns `amount` of another module's balance and counts it.
+pub(in crate::ledger::modules) fn burn(
+    host: &mut dyn ModuleHost,
+    from: Address,
+    amount: U256,
+) -> Result<(), ModuleError> {
+    if amount.is_zero() {
+        return Ok(());
+    }
+    host.burn(from, amount)?;
+    let sum = state().burnt.get(host)?.saturating_add(amount);
+    state().burnt.set(host, &sum)
+}
+
 /// Brings a reward into being.
 pub(super) fn reward(host: &mut dyn ModuleHost, account: Address, era: u64, amount: U256) -> Result<(), ModuleError> {
     if amount.is_zero() {
