@@ -8,6 +8,7 @@ use super::{
         host::{ModuleError, ModuleHost},
         miners, repair,
         staking::{self, Work},
+        tee,
         territory::{self, LapseStep},
     },
     FileHead, columns::{Column, FRAGMENTS_U8}, file, owners, require, state, totals,
@@ -67,6 +68,7 @@ fn delete(host: &mut dyn ModuleHost, id: FileId, head: FileHead) -> Result<(), M
         holders.push(holder);
     }
     file(id).head.clear(host)?;
+    tee::forget_file(host, id)?;
     let broken = || ModuleError::Fatal(format!("totals do not cover file {id}"));
     let (files, bytes) = totals(host)?;
     let files = files.checked_sub(1).ok_or_else(broken)?;
