@@ -62,6 +62,9 @@ impl ModuleHost for Recorder {
     fn height(&self) -> Height {
         0
     }
+    fn time_ms(&self) -> u64 {
+        0
+    }
     fn chain_id(&self) -> ChainId {
         0
     }

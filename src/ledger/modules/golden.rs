@@ -1,12 +1,16 @@
 //! Golden encodings of every call, answer, event and error of the interfaces, in `tests/golden/abi.txt`.
 
 use crate::{
-    ledger::abi::{ED25519, FILES, IEd25519, IFiles, IMiners, IStaking, ITerritory, MINERS, STAKING, TERRITORY},
+    ledger::abi::{
+        ED25519, FILES, IAudits, IEd25519, IFiles, IMiners, IRewards, IStaking, ITerritory, MINERS, STAKING, TERRITORY,
+    },
     types::{Address, B256, U256},
 };
 use alloy_primitives::{Bytes, hex};
 use alloy_sol_types::{SolCall, SolError, SolEvent, SolEventInterface, SolInterface};
 use std::collections::BTreeSet;
+
+mod market;
 
 const GOLDEN: &str = include_str!("../../../tests/golden/abi.txt");
 
@@ -85,6 +89,7 @@ pub(super) fn sample_calls() -> Vec<SampleCall> {
         SampleCall::of(ED25519, &sample_signature()),
     ]);
     calls.extend(territory_calls());
+    calls.extend(market::calls());
     calls
 }
 
@@ -207,6 +212,7 @@ fn sample_answers() -> Vec<String> {
         answer::<IEd25519::verifyCall>(&false),
     ]);
     answers.extend(territory_answers());
+    answers.extend(market::answers());
     answers
 }
 
@@ -394,6 +400,7 @@ fn sample_events() -> Vec<String> {
         event(&IFiles::FileDeleted { id, size: 5, holders }),
     ];
     events.extend(territory_events());
+    events.extend(market::events());
     events
 }
 
@@ -455,6 +462,7 @@ fn sample_errors() -> Vec<(String, [u8; 4])> {
         error(&IEd25519::CountMismatch { keys: one, signatureBytes: U256::from(64), messages: two }),
     ]);
     errors.extend(territory_errors());
+    errors.extend(market::errors());
     errors
 }
 
@@ -536,11 +544,15 @@ fn every_event_and_error_has_a_golden_encoding() {
         .chain(IFiles::IFilesErrors::selectors())
         .chain(ITerritory::ITerritoryErrors::selectors())
         .chain(IEd25519::IEd25519Errors::selectors())
+        .chain(IAudits::IAuditsErrors::selectors())
+        .chain(IRewards::IRewardsErrors::selectors())
         .collect();
     assert_eq!(sampled, declared);
     let declared = IStaking::IStakingEvents::COUNT
         + IMiners::IMinersEvents::COUNT
         + IFiles::IFilesEvents::COUNT
-        + ITerritory::ITerritoryEvents::COUNT;
+        + ITerritory::ITerritoryEvents::COUNT
+        + IAudits::IAuditsEvents::COUNT
+        + IRewards::IRewardsEvents::COUNT;
     assert_eq!(sample_events().len(), declared);
 }

@@ -7,7 +7,8 @@ use super::{
 };
 use crate::{
     ledger::abi::{
-        ED25519, FILES, IEd25519, IFiles, IMiners, IStaking, ITerritory, MINERS, MODULES, STAKING, TERRITORY,
+        AUDITS, ED25519, FILES, IAudits, IEd25519, IFiles, IMiners, IRewards, IStaking, ITerritory, MINERS, MODULES,
+        REWARDS, STAKING, TERRITORY,
     },
     types::{Address, U256},
 };
@@ -23,6 +24,8 @@ fn selectors() -> Vec<(Address, Vec<[u8; 4]>)> {
         (MINERS, IMiners::IMinersCalls::selectors().collect()),
         (FILES, IFiles::IFilesCalls::selectors().collect()),
         (TERRITORY, ITerritory::ITerritoryCalls::selectors().collect()),
+        (AUDITS, IAudits::IAuditsCalls::selectors().collect()),
+        (REWARDS, IRewards::IRewardsCalls::selectors().collect()),
         (ED25519, IEd25519::IEd25519Calls::selectors().collect()),
     ]
 }
@@ -55,6 +58,14 @@ fn writes() -> BTreeSet<[u8; 4]> {
         ITerritory::buyCall::SELECTOR,
         ITerritory::orderCall::SELECTOR,
         ITerritory::payCall::SELECTOR,
+        IAudits::answerCall::SELECTOR,
+        IAudits::proveCall::SELECTOR,
+        IAudits::voteCall::SELECTOR,
+        IAudits::voteIdleCall::SELECTOR,
+        IAudits::appealCall::SELECTOR,
+        IAudits::ruleCall::SELECTOR,
+        IAudits::reclaimCall::SELECTOR,
+        IRewards::claimCall::SELECTOR,
     ]
     .into()
 }
@@ -70,6 +81,7 @@ fn payable() -> BTreeSet<[u8; 4]> {
         ITerritory::reactivateCall::SELECTOR,
         ITerritory::buyCall::SELECTOR,
         ITerritory::payCall::SELECTOR,
+        IAudits::appealCall::SELECTOR,
     ]
     .into()
 }
