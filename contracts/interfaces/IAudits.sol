@@ -49,8 +49,9 @@ interface IAudits {
         uint8 claimed;
         uint8 decided;
         uint256 deposit;
+        /// Last block that takes verdicts of seats.
         uint64 until;
-        /// 0 open, 1 upheld, 2 dismissed.
+        /// 0 open, 1 upheld, 2 dismissed, 3 left undecided.
         uint8 state;
         uint64 votes;
     }
@@ -76,21 +77,25 @@ interface IAudits {
     /// committee fetch from it. Zero where nothing is due.
     function answer(uint64 round, bytes32 spot, bytes32 idle) external;
 
-    /// Hands in the caller's PoDR² proofs of the current round, 128 bytes for each key epoch.
+    /// Hands in the caller's PoDR² proofs of the current round, 128 bytes for each key epoch, at most 64 in ascending order.
     function prove(uint64 round, uint64[] calldata epochs, bytes[] calldata proofs) external;
 
-    /// The caller's verdicts about miners whose committee of the round it belongs to. Miners that are decided already are passed over.
+    /// The caller's verdicts about miners whose committee of the round it belongs to, at most 256. Miners that are decided already, or of whom
+    /// nothing was due, are passed over.
     function vote(uint64 round, address[] calldata miners, uint8[] calldata verdicts) external;
 
     /// The caller's verdicts about commitments to idle space.
     function voteIdle(address[] calldata miners, uint64[] calldata batches, bool[] calldata accepted) external;
 
-    /// Says that a decided verdict is wrong. The value sent is the deposit; it comes back with a share of the fines if the seats of the
+    /// Says that a decided verdict is wrong, at most appealBlocks after it was decided. The value sent is the deposit; it comes back with a share of the fines if the seats of the
     /// era's committee of validators agree, and is burnt if they do not.
     function appeal(address miner, uint64 round, uint8 verdict) external payable returns (uint64 number);
 
     /// A seat's verdict about an appeal.
     function rule(uint64 number, uint8 verdict) external;
+
+    /// Gives the deposit of an appeal back that the seats left undecided. Anybody may call.
+    function reclaim(uint64 number) external;
 
     function terms() external view returns (Terms memory);
     function round() external view returns (Round memory);
@@ -98,16 +103,19 @@ interface IAudits {
     function roundAt(uint64 number) external view returns (Round memory);
     /// Members that verify a miner in a round, once the beacon that draws them is there.
     function committee(uint64 round, address miner) external view returns (address[] memory);
-    /// Members that verify a batch of commitments to idle space.
+    /// Members that verify a batch of commitments to idle space. A batch that two rounds have not decided is drawn anew.
     function idleCommittee(address miner, uint64 batch) external view returns (address[] memory);
-    /// Everybody that may be drawn.
+    /// Everybody that may be drawn in the current round: fixed when it opened.
     function verifiers() external view returns (address[] memory);
     function verdict(uint64 round, address miner) external view returns (Verdict memory);
     function record(address miner) external view returns (Record memory);
     function appeals(uint64 skip, uint64 limit) external view returns (Appeal[] memory);
 
     error RoundClosed(uint64 round, uint64 height, uint64 from, uint64 until);
+    error NotDue(address miner, uint64 round);
     error AlreadyAnswered(address miner, uint64 round);
+    error AlreadyProven(address miner, uint64 round);
+    error EpochsUnordered(uint64 epoch);
     error NotInCommittee(address account, address miner, uint64 round);
     error AlreadyVoted(address account, address miner, uint64 round);
     error CountMismatch(uint256 left, uint256 right);

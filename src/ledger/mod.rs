@@ -14,6 +14,7 @@ mod golden;
 pub mod header;
 pub mod layers;
 pub mod manifest;
+pub mod market;
 pub mod modules;
 pub mod native;
 pub mod placement;

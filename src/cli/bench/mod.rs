@@ -13,6 +13,7 @@ mod idle;
 mod idle_space;
 mod load;
 mod machine;
+mod market;
 mod net;
 mod proofs;
 mod recovery;
@@ -68,6 +69,8 @@ pub enum BenchCommand {
     Proofs(proofs::ProofsArgs),
     /// Time of executing a block's transactions; needs no network
     Execute(execute::ExecuteArgs),
+    /// Pay of a thousand miners over a hundred eras by the chain's own rules; needs no network
+    Market(market::MarketArgs),
 }
 
 /// Runs one bench.
@@ -90,5 +93,6 @@ pub async fn run(command: BenchCommand, global: &Global, output: &Output) -> any
         BenchCommand::Signatures(args) => signatures::run(&args, output),
         BenchCommand::Proofs(args) => proofs::run(&args, output),
         BenchCommand::Execute(args) => execute::run(&args, output),
+        BenchCommand::Market(args) => market::run(&args, output),
     }
 }

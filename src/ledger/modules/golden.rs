@@ -3,12 +3,16 @@
 mod tee;
 
 use crate::{
-    ledger::abi::{ED25519, FILES, IEd25519, IFiles, IMiners, IStaking, ITee, ITerritory, MINERS, STAKING, TERRITORY},
+    ledger::abi::{
+        ED25519, FILES, IAudits, IEd25519, IFiles, IMiners, IRewards, IStaking, ITee, ITerritory, MINERS, STAKING, TERRITORY,
+    },
     types::{Address, B256, U256},
 };
 use alloy_primitives::{Bytes, hex};
 use alloy_sol_types::{SolCall, SolError, SolEvent, SolEventInterface, SolInterface};
 use std::collections::BTreeSet;
+
+mod market;
 
 const GOLDEN: &str = include_str!("../../../tests/golden/abi.txt");
 
@@ -88,6 +92,7 @@ pub(super) fn sample_calls() -> Vec<SampleCall> {
     ]);
     calls.extend(territory_calls());
     calls.extend(tee::calls());
+    calls.extend(market::calls());
     calls
 }
 
@@ -211,6 +216,7 @@ fn sample_answers() -> Vec<String> {
     ]);
     answers.extend(territory_answers());
     answers.extend(tee::answers());
+    answers.extend(market::answers());
     answers
 }
 
@@ -399,6 +405,7 @@ fn sample_events() -> Vec<String> {
     ];
     events.extend(territory_events());
     events.extend(tee::events());
+    events.extend(market::events());
     events
 }
 
@@ -461,6 +468,7 @@ fn sample_errors() -> Vec<(String, [u8; 4])> {
     ]);
     errors.extend(territory_errors());
     errors.extend(tee::errors());
+    errors.extend(market::errors());
     errors
 }
 
@@ -543,12 +551,16 @@ fn every_event_and_error_has_a_golden_encoding() {
         .chain(ITerritory::ITerritoryErrors::selectors())
         .chain(ITee::ITeeErrors::selectors())
         .chain(IEd25519::IEd25519Errors::selectors())
+        .chain(IAudits::IAuditsErrors::selectors())
+        .chain(IRewards::IRewardsErrors::selectors())
         .collect();
     assert_eq!(sampled, declared);
     let declared = IStaking::IStakingEvents::COUNT
         + IMiners::IMinersEvents::COUNT
         + IFiles::IFilesEvents::COUNT
         + ITerritory::ITerritoryEvents::COUNT
-        + ITee::ITeeEvents::COUNT;
+        + ITee::ITeeEvents::COUNT
+        + IAudits::IAuditsEvents::COUNT
+        + IRewards::IRewardsEvents::COUNT;
     assert_eq!(sample_events().len(), declared);
 }

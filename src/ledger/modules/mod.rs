@@ -79,12 +79,20 @@ pub struct BlockStart {
     pub round: u32,
 }
 
-/// What happens before a block's first transaction: turns are counted and the height's beacon becomes readable.
+/// What happens before a block's first transaction: turns are counted, the height's beacon becomes readable, a round of audits may open.
 pub fn begin_block(host: &mut dyn ModuleHost, start: &BlockStart) -> Result<(), ModuleError> {
-    staking::open_block(host, start)
+    staking::open_block(host, start)?;
+    audits::open_block(host)
 }
 
-/// What happens after a block's last transaction: an era may end.
+/// What happens after a block's last transaction: an era may end, with it its rent is due and the era before is settled.
 pub fn end_block(host: &mut dyn ModuleHost) -> Result<(), ModuleError> {
-    staking::close_block(host)
+    staking::close_block(host)?;
+    let (calendar, height) = (staking::calendar(host), host.height());
+    if !calendar.is_last(height) {
+        return Ok(());
+    }
+    let era = calendar.era(height);
+    territory::close_era(host, era)?;
+    rewards::close_era(host, era)
 }

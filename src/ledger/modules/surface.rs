@@ -7,7 +7,8 @@ use super::{
 };
 use crate::{
     ledger::abi::{
-        ED25519, FILES, IEd25519, IFiles, IMiners, IStaking, ITee, ITerritory, MINERS, MODULES, STAKING, TEE, TERRITORY,
+        AUDITS, ED25519, FILES, IAudits, IEd25519, IFiles, IMiners, IRewards, IStaking, ITee, ITerritory, MINERS, MODULES,
+        REWARDS, STAKING, TEE, TERRITORY,
     },
     types::{Address, U256},
 };
@@ -24,6 +25,8 @@ fn selectors() -> Vec<(Address, Vec<[u8; 4]>)> {
         (FILES, IFiles::IFilesCalls::selectors().collect()),
         (TERRITORY, ITerritory::ITerritoryCalls::selectors().collect()),
         (TEE, ITee::ITeeCalls::selectors().collect()),
+        (AUDITS, IAudits::IAuditsCalls::selectors().collect()),
+        (REWARDS, IRewards::IRewardsCalls::selectors().collect()),
         (ED25519, IEd25519::IEd25519Calls::selectors().collect()),
     ]
 }
@@ -66,6 +69,14 @@ fn writes() -> BTreeSet<[u8; 4]> {
         ITee::openEpochCall::SELECTOR,
         ITee::handOverCall::SELECTOR,
         ITee::certifyCall::SELECTOR,
+        IAudits::answerCall::SELECTOR,
+        IAudits::proveCall::SELECTOR,
+        IAudits::voteCall::SELECTOR,
+        IAudits::voteIdleCall::SELECTOR,
+        IAudits::appealCall::SELECTOR,
+        IAudits::ruleCall::SELECTOR,
+        IAudits::reclaimCall::SELECTOR,
+        IRewards::claimCall::SELECTOR,
     ]
     .into()
 }
@@ -83,6 +94,7 @@ fn payable() -> BTreeSet<[u8; 4]> {
         ITerritory::payCall::SELECTOR,
         ITee::registerCall::SELECTOR,
         ITee::attestCall::SELECTOR,
+        IAudits::appealCall::SELECTOR,
     ]
     .into()
 }

@@ -22,7 +22,9 @@ pub(super) struct TestHost {
     pub(super) value: U256,
     pub(super) is_static: bool,
     pub(super) height: Height,
+    /// Time of the block, and what the next one adds to it.
     pub(super) time_ms: u64,
+    pub(super) block_ms: u64,
     pub(super) params: Params,
     pub(super) gas_limit: u64,
     pub(super) gas_used: u64,
@@ -51,7 +53,8 @@ impl TestHost {
             value: U256::ZERO,
             is_static: false,
             height: 0,
-            time_ms: 0,
+            time_ms: 1_000,
+            block_ms: 1_000,
             params,
             gas_limit: u64::MAX,
             gas_used: 0,
@@ -72,6 +75,7 @@ impl TestHost {
     pub(super) fn next_block(&mut self, proposer: Address, round: u32) {
         end_block(self).unwrap();
         self.height += 1;
+        self.time_ms += self.block_ms;
         let beacon = beacon_of(self.height);
         begin_block(self, &BlockStart { beacon, proposer, round }).unwrap();
     }

@@ -6,7 +6,7 @@ use super::{
     super::{
         files::{self, MANIFEST_BYTE_GAS},
         host::{ModuleError, ModuleHost},
-        miners,
+        miners, tee,
     },
     claims::{self, Open},
     surrender,
@@ -74,6 +74,7 @@ fn hand_over(host: &mut dyn ModuleHost, open: &Open, claim: &Claim) -> Result<U2
     let account = claim.claimer;
     let bounty = miners::pay_bounty(host, holder, account, bytes)?;
     surrender::forget(host, file, column)?;
+    tee::forget_column(host, file, column)?;
     files::replace_holder(host, file, column, account)?.map_err(|room| {
         let reason = claims::no_room(room, bytes);
         ModuleError::revert(IRepair::NotEligible { file: file.into(), account, reason })

@@ -4,7 +4,7 @@
 //! Must not know how a beacon is made or how messages travel. Invariants:
 //! - the committee of an era is written once, at the end of the era two before, and never changes afterwards;
 //! - the module's account holds exactly the bonded and unbonding stake;
-//! - stake leaves it by withdrawal after the lock, or is burnt as a punishment; tokens come into being only as rewards;
+//! - stake leaves it by withdrawal after the lock, or as a punishment: burnt, or to the module that imposed it; tokens come into being only as rewards;
 //! - a key belongs to one account for ever; a whole token of stake is one unit of power;
 //! - the work at the end of an era is bounded by [`CANDIDATES_MAX`] and [`COMMITTEE_MAX_SEATS`].
 
@@ -34,8 +34,8 @@ pub(super) use dispatch::dispatch;
 pub use emission::{EMISSION_YEARS, era_emission};
 pub use ring::BEACON_RING;
 pub(super) use ring::{BeaconWindow, beacon, beacon_window};
-pub(super) use seats::committee_of_era;
-pub(super) use stake::burn;
+pub(super) use seats::{accounts_of_era, committee_of_era};
+pub(super) use stake::{at_stake, burn, fine, mint};
 pub(super) use turns::open_block;
 pub use work::Work;
 pub(super) use work::{forget_points, record_points};
@@ -90,12 +90,12 @@ pub(super) fn install(host: &mut dyn ModuleHost, seats: &[ValidatorSeat], beacon
 }
 
 /// The chain's calendar.
-fn calendar(host: &dyn ModuleHost) -> Calendar {
+pub(super) fn calendar(host: &dyn ModuleHost) -> Calendar {
     Calendar::of(host.params())
 }
 
 /// Era of the current block.
-fn current_era(host: &dyn ModuleHost) -> u64 {
+pub(super) fn current_era(host: &dyn ModuleHost) -> u64 {
     calendar(host).era(host.height())
 }
 

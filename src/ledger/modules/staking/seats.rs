@@ -106,6 +106,15 @@ fn read_seat(host: &mut dyn ModuleHost, place: SeatSlots) -> Result<Elected, Mod
     })
 }
 
+/// The accounts of an era's seats, in their order.
+pub(in crate::ledger::modules) fn accounts_of_era(
+    host: &mut dyn ModuleHost,
+    number: u64,
+) -> Result<Vec<Address>, ModuleError> {
+    let committee = era(number).committee;
+    (0..committee.len(host)?).map(|index| Ok(committee.item(index).head.get(host)?.0)).collect()
+}
+
 /// The seat of `account` in an era, without reading the others' keys.
 pub(super) fn of_account(
     host: &mut dyn ModuleHost,

@@ -10,7 +10,10 @@ use super::{
 use crate::{
     ledger::{
         abi::{IStaking, STAKING},
-        modules::host::{ModuleError, ModuleHost},
+        modules::{
+            host::{ModuleError, ModuleHost},
+            storage::Slot,
+        },
     },
     types::{Address, TOKEN, U256},
 };
@@ -83,23 +86,56 @@ pub(super) fn locked_until(host: &mut dyn ModuleHost, account: Address) -> Resul
 
 /// Burns up to `amount` of an account's stake, bonded before unbonding, and gives what was burnt.
 pub(super) fn slash(host: &mut dyn ModuleHost, account: Address, amount: U256) -> Result<U256, ModuleError> {
+    let burnt = take(host, account, amount)?;
+    if !burnt.is_zero() {
+        host.burn(STAKING, burnt)?;
+        add(host, state().burnt, burnt)?;
+    }
+    Ok(burnt)
+}
+
+/// Moves up to `amount` of an account's stake to `to` as a punishment, bonded before unbonding, and gives what was moved.
+pub(in crate::ledger::modules) fn fine(
+    host: &mut dyn ModuleHost,
+    account: Address,
+    amount: U256,
+    to: Address,
+) -> Result<U256, ModuleError> {
+    let taken = take(host, account, amount)?;
+    if !taken.is_zero() {
+        host.transfer(STAKING, to, taken)?;
+        note_punishment(host, account)?;
+    }
+    Ok(taken)
+}
+
+/// What an account has at stake, bonded and unbonding.
+pub(in crate::ledger::modules) fn at_stake(host: &mut dyn ModuleHost, account: Address) -> Result<U256, ModuleError> {
+    let slots = staker(account);
+    Ok(slots.bonded.get(host)?.saturating_add(slots.unbonding.get(host)?))
+}
+
+fn take(host: &mut dyn ModuleHost, account: Address, amount: U256) -> Result<U256, ModuleError> {
     let slots = staker(account);
     let (bonded, unbonding) = (slots.bonded.get(host)?, slots.unbonding.get(host)?);
     let from_bonded = amount.min(bonded);
     let from_unbonding = (amount - from_bonded).min(unbonding);
-    let burnt = from_bonded + from_unbonding;
-    if burnt.is_zero() {
-        return Ok(burnt);
+    let taken = from_bonded + from_unbonding;
+    if taken.is_zero() {
+        return Ok(taken);
     }
     slots.bonded.set(host, &(bonded - from_bonded))?;
     slots.unbonding.set(host, &(unbonding - from_unbonding))?;
-    host.burn(STAKING, burnt)?;
     let current = current_era(host);
-    for total in [state().burnt, era(current).slashed, activity(account, current).slashed] {
-        let sum = total.get(host)?.saturating_add(burnt);
-        total.set(host, &sum)?;
+    for total in [era(current).slashed, activity(account, current).slashed] {
+        add(host, total, taken)?;
     }
-    Ok(burnt)
+    Ok(taken)
+}
+
+fn add(host: &mut dyn ModuleHost, total: Slot<U256>, amount: U256) -> Result<(), ModuleError> {
+    let sum = total.get(host)?.saturating_add(amount);
+    total.set(host, &sum)
 }
 
 /// Burns `amount` of another module's balance and counts it.
@@ -114,6 +150,19 @@ pub(in crate::ledger::modules) fn burn(
     host.burn(from, amount)?;
     let sum = state().burnt.get(host)?.saturating_add(amount);
     state().burnt.set(host, &sum)
+}
+
+/// Brings `amount` into being for another module and counts it.
+pub(in crate::ledger::modules) fn mint(
+    host: &mut dyn ModuleHost,
+    to: Address,
+    amount: U256,
+) -> Result<(), ModuleError> {
+    if amount.is_zero() {
+        return Ok(());
+    }
+    host.mint(to, amount)?;
+    add(host, state().minted, amount)
 }
 
 /// Brings a reward into being.

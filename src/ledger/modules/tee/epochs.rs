@@ -75,7 +75,8 @@ pub(super) fn open(host: &mut dyn ModuleHost, key: &Bytes, srs: &Bytes) -> Resul
     }
     known.set(host, &(number + 1))?;
     let slots = state().epochs.item(number);
-    slots.head.set(host, &(opener, host.height(), u32::from(EpochState::Open.number())))?;
+    let height = host.height();
+    slots.head.set(host, &(opener, height, u32::from(EpochState::Open.number())))?;
     slots.srs.set(host, &hash::content(srs).into())?;
     slots.digest.set(host, &digest)?;
     slots.key.set(host, key)?;

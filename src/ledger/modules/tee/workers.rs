@@ -179,7 +179,8 @@ fn retire(host: &mut dyn ModuleHost, worker: &Worker, place: u64) -> Result<(), 
 
     let lock = host.params().unbond_lock_eras.saturating_mul(host.params().era_blocks);
     Worker { place: None, ..*worker }.write_head(host)?;
-    worker.slots.bond_until.set(host, &host.height().saturating_add(lock))?;
+    let until = host.height().saturating_add(lock);
+    worker.slots.bond_until.set(host, &until)?;
     let bond = worker.slots.bond.get(host)?;
     host.emit(TEE, ITee::WorkerLeft { account, bond }.encode_log_data())
 }

@@ -8,13 +8,14 @@ use super::{
         host::{ModuleError, ModuleHost},
         miners,
     },
-    Deed, Standing, Terms, enter, lapse, state,
+    Deed, Standing, Terms, enter, lapse, rent, state,
 };
 use crate::{
     ledger::abi::{ITerritory, TERRITORY},
     types::{Address, Height, U256, params::TERRITORY_MIN_BYTES},
 };
 use alloy_sol_types::SolEvent;
+use std::ops::Range;
 
 /// What is wanted of a new territory.
 #[derive(Debug, Clone, Copy)]
@@ -35,7 +36,8 @@ pub(super) fn mint(host: &mut dyn ModuleHost, wanted: &Request<'_>) -> Result<u6
     let price = Terms::of(host).price(wanted.size, deadline - host.height());
     lease_space(host, wanted.size)?;
     let token = create(host, wanted, deadline)?;
-    take_payment(host, token, price)?;
+    let term = host.height()..deadline;
+    take_payment(host, token, price, term)?;
     emit_minted(host, token, wanted, deadline, price)?;
     Ok(token)
 }
@@ -66,7 +68,8 @@ pub(super) fn expand(host: &mut dyn ModuleHost, token: u64, extra: u64) -> Resul
     lease_space(host, extra)?;
     deed.size = grown(&deed, extra)?;
     deed.write_lease(host)?;
-    take_payment(host, token, price)?;
+    let term = host.height()..deed.deadline;
+    take_payment(host, token, price, term)?;
     host.emit(TERRITORY, ITerritory::TerritoryExpanded { token, size: deed.size, price }.encode_log_data())
 }
 
@@ -93,11 +96,12 @@ pub(super) fn reactivate(host: &mut dyn ModuleHost, token: u64, days: u32) -> Re
 fn prolong(host: &mut dyn ModuleHost, mut deed: Deed, days: u32) -> Result<(Height, U256), ModuleError> {
     deed.require_unoffered(host)?;
     let (deadline, price) = renewal(host, &deed, days)?;
+    let from = deed.deadline;
     lapse::leave(host, &deed)?;
     deed.deadline = deadline;
     lapse::enter(host, &deed)?;
     deed.write_lease(host)?;
-    take_payment(host, deed.token, price)?;
+    take_payment(host, deed.token, price, from..deadline)?;
     Ok((deadline, price))
 }
 
@@ -157,10 +161,12 @@ fn create(host: &mut dyn ModuleHost, wanted: &Request<'_>, deadline: Height) -> 
     Ok(token)
 }
 
-fn take_payment(host: &mut dyn ModuleHost, token: u64, price: U256) -> Result<(), ModuleError> {
+/// Takes the price of the blocks of `term` into the pool.
+fn take_payment(host: &mut dyn ModuleHost, token: u64, price: U256, term: Range<Height>) -> Result<(), ModuleError> {
     settle(host, price, TERRITORY)?;
     let pool = state().pool.get(host)?;
     state().pool.set(host, &(pool + price))?;
+    rent::schedule(host, price, term)?;
     let paid = state().territories.at_key(&token).paid;
     let before = paid.get(host)?;
     paid.set(host, &(before + price))

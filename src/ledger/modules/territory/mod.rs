@@ -2,7 +2,7 @@
 //!
 //! Owns leases, their price, their charges and the rent. Must not know files, only how many bytes one is charged. Invariants: a territory's
 //! `used` is the sum of its charges and at most its size; the totals are the sums over all territories; the module's balance is the
-//! pool; what is sold never exceeds what miners declare times the oversell; whether a territory is active follows from its
+//! pool, which is rent of eras to come; what is sold never exceeds what miners declare times the oversell; whether a territory is active follows from its
 //! deadline and the height, so that nothing has to happen for it to freeze.
 
 mod deed;
@@ -10,6 +10,7 @@ mod dispatch;
 mod lapse;
 mod lease;
 mod orders;
+mod rent;
 mod space;
 mod terms;
 mod views;
@@ -26,6 +27,7 @@ use alloy_primitives::keccak256;
 pub(super) use dispatch::dispatch;
 pub(super) use lapse::{LapseStep, next as next_lapse, pass_era, purge};
 pub(super) use lease::{Request, install};
+pub(super) use rent::close_era;
 pub(super) use space::{charge, choose, free};
 pub use terms::day_blocks;
 use terms::{Standing, Terms};
@@ -69,6 +71,8 @@ layout! {
         ending: Mapping<u64, Vector<Slot<U256>>>,
         orders: Mapping<u64, OrderSlots>,
         open_order: Mapping<Address, Slot<u64>>,
+        rent_rate: Slot<U256>,
+        rents: Mapping<u64, rent::RentSlots>,
     }
 }
 

@@ -4,6 +4,7 @@ mod deeds;
 mod leases;
 mod model;
 mod orders;
+mod rents;
 mod spaces;
 
 use super::*;
@@ -11,9 +12,9 @@ use crate::{
     crypto::{SecretKey, native_address},
     ledger::{
         abi::{
-            IMiners,
+            IMiners, IRewards,
             ITerritory::{Territory, Totals, expandCall, getCall, mintCall, reactivateCall, renewCall, totalsCall},
-            MINERS,
+            MINERS, REWARDS,
         },
         modules::testing::{TestHost, assert_reverts},
     },
@@ -89,6 +90,12 @@ impl World {
     fn pass(&mut self, blocks: u64) {
         let height = self.host.height + blocks;
         self.host.advance_to(height);
+    }
+
+    /// Rent that has left the pool.
+    fn rent_out(&mut self) -> U256 {
+        let burnt = self.host.view(REWARDS, &IRewards::poolsCall {}).unwrap().burnt;
+        burnt + self.host.balance(REWARDS)
     }
 
     fn paid(&self, account: Address) -> U256 {

@@ -1,0 +1,7 @@
+//! The audits module: one file a subject.
+
+mod appeals;
+mod faults;
+mod rounds;
+mod votes;
+mod world;
