@@ -168,6 +168,9 @@ fn of_audits(error: &IAudits::IAuditsErrors) -> String {
             format!("round {} takes this in blocks {} to {}, this is block {}", e.round, e.from, e.until, e.height)
         }
         E::AlreadyAnswered(e) => format!("miner {} has answered round {} already", e.miner, e.round),
+        E::NotDue(e) => format!("nothing of miner {} is due in round {}", e.miner, e.round),
+        E::AlreadyProven(e) => format!("miner {} has handed proofs of round {} in already", e.miner, e.round),
+        E::EpochsUnordered(e) => format!("epoch {} stands twice or out of order", e.epoch),
         E::NotInCommittee(e) => format!("{} does not verify miner {} in round {}", e.account, e.miner, e.round),
         E::AlreadyVoted(e) => format!("{} has voted about miner {} in round {} already", e.account, e.miner, e.round),
         E::CountMismatch(e) => format!("lists of {} and {} entries do not belong together", e.left, e.right),

@@ -157,3 +157,6 @@ fn power(idle: u64, service: u64) -> U256 {
 fn tokens(n: u64) -> U256 {
     Amount::tokens(n).0
 }
+
+#[cfg(test)]
+mod tests;

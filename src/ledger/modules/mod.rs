@@ -23,6 +23,8 @@ mod territory;
 mod view;
 
 #[cfg(test)]
+mod books;
+#[cfg(test)]
 mod golden;
 #[cfg(test)]
 mod surface;

@@ -38,4 +38,4 @@ const PROOF_BYTES: usize = 128;
 const DRAW_GAS: u64 = 1_500;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

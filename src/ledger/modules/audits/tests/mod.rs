@@ -4,4 +4,4 @@ mod appeals;
 mod faults;
 mod rounds;
 mod votes;
-mod world;
+pub mod world;

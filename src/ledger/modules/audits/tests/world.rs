@@ -84,6 +84,12 @@ impl World {
     }
 
     pub fn register_miner(&mut self, tag: u8) {
+        self.register_empty(tag);
+        miners::take_space(&mut self.host, miner(tag), GIB).unwrap().unwrap();
+    }
+
+    /// A miner that holds nothing.
+    pub fn register_empty(&mut self, tag: u8) {
         let call = IMiners::registerCall {
             operator: Address::repeat_byte(200 + tag),
             networkKey: B256::repeat_byte(tag),
@@ -94,7 +100,6 @@ impl World {
         };
         self.host.fund(miner(tag), 100);
         self.host.call(miner(tag), MINERS, Amount::tokens(1).0, &call).unwrap();
-        miners::take_space(&mut self.host, miner(tag), GIB).unwrap().unwrap();
     }
 
     pub fn call<C: SolCall>(&mut self, from: Address, call: &C) -> Result<C::Return, ModuleError> {

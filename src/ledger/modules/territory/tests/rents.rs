@@ -50,15 +50,13 @@ fn storers_get_four_fifths_caches_and_fire_a_tenth_each() {
 fn rent_for_time_that_has_passed_is_due_from_now_on() {
     let mut world = World::new();
     let token = world.mint(ALICE, 16, 1, "attic").unwrap();
-    world.pass(DAY + 2);
+    world.pass(DAY + 3);
     assert_eq!(world.totals().pool, U256::ZERO);
     world.pay(ALICE, 100, &reactivateCall { token, leaseDays: 1 }).unwrap();
-    // Paid from block 17 on, at block 19: 2 + 16 blocks over the 16 to come.
-    let paid = tokens(18);
+    // Paid from block 17 on, at block 20: 3 + 16 blocks over the 16 to come, which are four whole eras.
+    let paid = tokens(19);
     assert_eq!(world.totals().pool, paid);
-    let due = world.due(5);
-    assert_eq!(due.iter().fold(U256::ZERO, |sum, part| sum + part), paid);
-    assert_eq!(due[0], paid / U256::from(16));
+    assert_eq!(world.due(5), [paid / U256::from(4); 4].into_iter().chain([U256::ZERO]).collect::<Vec<_>>());
 }
 
 proptest! {

@@ -92,9 +92,9 @@ fn the_cursor_meets_every_lapsed_territory_once() {
             LapseStep::Territory { token, .. } => purge(&mut world.host, token).unwrap(),
         }
     }
-    // What is left are the counters and the rent.
+    // What is left are the counters: the rent is out.
     let left = &world.host.storage[&TERRITORY];
-    assert_eq!((clean.len(), left.len()), (0, 2), "{left:?}");
+    assert_eq!((clean.len(), left.len()), (0, 1), "{left:?}");
 }
 
 #[test]
