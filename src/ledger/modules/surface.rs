@@ -7,7 +7,8 @@ use super::{
 };
 use crate::{
     ledger::abi::{
-        ED25519, FILES, IEd25519, IFiles, IMiners, IStaking, ITerritory, MINERS, MODULES, STAKING, TERRITORY,
+        ED25519, FILES, IEd25519, IFiles, IMiners, IRepair, IStaking, ITerritory, MINERS, MODULES, REPAIR, STAKING,
+        TERRITORY,
     },
     types::{Address, U256},
 };
@@ -22,6 +23,7 @@ fn selectors() -> Vec<(Address, Vec<[u8; 4]>)> {
         (STAKING, IStaking::IStakingCalls::selectors().collect()),
         (MINERS, IMiners::IMinersCalls::selectors().collect()),
         (FILES, IFiles::IFilesCalls::selectors().collect()),
+        (REPAIR, IRepair::IRepairCalls::selectors().collect()),
         (TERRITORY, ITerritory::ITerritoryCalls::selectors().collect()),
         (ED25519, IEd25519::IEd25519Calls::selectors().collect()),
     ]
@@ -39,6 +41,12 @@ fn writes() -> BTreeSet<[u8; 4]> {
         IMiners::registerCall::SELECTOR,
         IMiners::setCapacityCall::SELECTOR,
         IMiners::exitCall::SELECTOR,
+        IMiners::withdrawCall::SELECTOR,
+        IMiners::addCollateralCall::SELECTOR,
+        IMiners::commitIdleCall::SELECTOR,
+        IRepair::surrenderCall::SELECTOR,
+        IRepair::claimCall::SELECTOR,
+        IRepair::completeCall::SELECTOR,
         IFiles::storeCall::SELECTOR,
         IFiles::storeInCall::SELECTOR,
         IFiles::reassignCall::SELECTOR,
@@ -64,6 +72,7 @@ fn payable() -> BTreeSet<[u8; 4]> {
         IStaking::bondCall::SELECTOR,
         IMiners::registerCall::SELECTOR,
         IMiners::setCapacityCall::SELECTOR,
+        IMiners::addCollateralCall::SELECTOR,
         ITerritory::mintCall::SELECTOR,
         ITerritory::expandCall::SELECTOR,
         ITerritory::renewCall::SELECTOR,

@@ -10,7 +10,9 @@ use super::{
         staking::{self, Work},
         territory::{self, LapseStep},
     },
-    FileHead, columns::{Column, FRAGMENTS_U8}, file, owners, require, state, totals,
+    FileHead,
+    columns::{Column, FRAGMENTS_U8},
+    file, owners, require, state, totals,
 };
 use crate::{
     ledger::abi::{FILES, IFiles},
