@@ -53,7 +53,7 @@ pub struct ChainStatus {
 }
 
 /// A miner as the `miners` module records it.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct MinerRecord {
     /// Its account.
     pub address: Address,
@@ -75,6 +75,33 @@ pub struct MinerRecord {
     pub since: Height,
     /// Display name chosen by its owner.
     pub name: String,
+    /// 0 active, 1 exiting, 2 lost.
+    #[serde(default)]
+    pub state: u8,
+    /// Columns of files it holds.
+    #[serde(default)]
+    pub held: u64,
+    /// Height at which it began to leave, 0 while it is active.
+    #[serde(default)]
+    pub left_at: Height,
+    /// What answers for it, in smallest units.
+    #[serde(default)]
+    pub collateral: U256,
+    /// Faults in a row.
+    #[serde(default)]
+    pub strikes: u32,
+    /// Certified segments of idle space.
+    #[serde(default)]
+    pub segments: u64,
+    /// Steps of them, from the first on, that data has taken.
+    #[serde(default)]
+    pub consumed: u64,
+    /// Bytes of idle space that are left.
+    #[serde(default)]
+    pub idle: u64,
+    /// Its weight where fragments are placed; 0: it is given none.
+    #[serde(default)]
+    pub weight: u64,
 }
 
 /// A file as the `files` module records it.

@@ -102,6 +102,15 @@ pub fn miner_record(miner: IMiners::Miner) -> MinerRecord {
         used: miner.used,
         since: miner.since,
         name: miner.name,
+        state: miner.state,
+        held: miner.held,
+        left_at: miner.leftAt,
+        collateral: miner.collateral,
+        strikes: miner.strikes,
+        segments: miner.segments,
+        consumed: miner.consumed,
+        idle: miner.idle,
+        weight: miner.weight,
     }
 }
 

@@ -147,8 +147,8 @@ fn beacon_of(height: Height) -> B256 {
 }
 
 fn candidate(miner: &MinerRecord) -> Candidate {
-    let MinerRecord { address, operator, prefix, capacity, since, .. } = *miner;
-    Candidate { account: address, operator, prefix, weight: capacity, since }
+    let MinerRecord { address, operator, prefix, weight, since, .. } = *miner;
+    Candidate { account: address, operator, prefix, weight, since }
 }
 
 #[async_trait]
@@ -350,6 +350,8 @@ impl Cluster {
             used: 0,
             since: self.chain.height(),
             name: format!("miner {seed}"),
+            weight: CAPACITY,
+            ..MinerRecord::default()
         };
         let peer = peer_of(&record).unwrap();
         self.chain.add_miner(record.clone());

@@ -94,6 +94,7 @@ pub fn miner(n: u64) -> MinerRecord {
         used: 0,
         since: 1,
         name: format!("miner-{n}"),
+        ..MinerRecord::default()
     }
 }
 
@@ -246,8 +247,16 @@ fn to_miner(miner: &MinerRecord) -> IMiners::Miner {
         capacity: miner.capacity,
         used: miner.used,
         since: miner.since,
-        collateral: U256::ZERO,
+        collateral: miner.collateral,
         name: miner.name.clone(),
+        state: miner.state,
+        held: miner.held,
+        leftAt: miner.left_at,
+        strikes: miner.strikes,
+        segments: miner.segments,
+        consumed: miner.consumed,
+        idle: miner.idle,
+        weight: miner.weight,
         state: 0,
         held: 0,
         leftAt: 0,

@@ -4,7 +4,7 @@ mod tee;
 
 use crate::{
     ledger::abi::{
-        ED25519, FILES, IAudits, IEd25519, IFiles, IMiners, IRewards, IStaking, ITee, ITerritory, MINERS, STAKING, TERRITORY,
+        ED25519, IAudits, IEd25519, IFiles, IMiners, IRepair, IRewards, IStaking, ITee, ITerritory, STAKING, TERRITORY,
     },
     types::{Address, B256, U256},
 };
@@ -13,6 +13,7 @@ use alloy_sol_types::{SolCall, SolError, SolEvent, SolEventInterface, SolInterfa
 use std::collections::BTreeSet;
 
 mod market;
+mod storage;
 
 const GOLDEN: &str = include_str!("../../../tests/golden/abi.txt");
 
@@ -47,49 +48,9 @@ fn blob(tag: u8, len: usize) -> Bytes {
 
 /// Every call of every module.
 pub(super) fn sample_calls() -> Vec<SampleCall> {
-    let register = IMiners::registerCall {
-        operator: account(0x01),
-        networkKey: word(0x02),
-        accountKey: word(0x03),
-        prefix: 0x04,
-        capacity: 0x05,
-        name: "miner".into(),
-    };
-    let store = IFiles::storeCall {
-        manifest: blob(0x01, 33),
-        beaconHeight: 2,
-        holders: vec![account(0x03), account(0x04)],
-        receipts: vec![blob(0x05, 64), blob(0x06, 64)],
-    };
-    let store_in = IFiles::storeInCall {
-        territory: 7,
-        manifest: store.manifest.clone(),
-        beaconHeight: 2,
-        holders: store.holders.clone(),
-        receipts: store.receipts.clone(),
-    };
     let mut calls = staking_calls();
-    calls.extend([
-        SampleCall::of(MINERS, &register),
-        SampleCall::of(MINERS, &IMiners::setCapacityCall { capacity: 1 << 40 }),
-        SampleCall::of(MINERS, &IMiners::exitCall {}),
-        SampleCall::of(MINERS, &IMiners::countCall {}),
-        SampleCall::of(MINERS, &IMiners::listCall { skip: 1, limit: 2 }),
-        SampleCall::of(MINERS, &IMiners::getCall { account: account(0x01) }),
-        SampleCall::of(FILES, &store),
-        SampleCall::of(FILES, &store_in),
-        SampleCall::of(FILES, &IFiles::reassignCall { id: word(0x01), territory: 2 }),
-        SampleCall::of(FILES, &IFiles::purgeCall { steps: 3 }),
-        SampleCall::of(FILES, &IFiles::removeCall { id: word(0x01) }),
-        SampleCall::of(FILES, &IFiles::getCall { id: word(0x01) }),
-        SampleCall::of(FILES, &IFiles::countOfCall { owner: account(0x01) }),
-        SampleCall::of(FILES, &IFiles::listOfCall { owner: account(0x01), skip: 2, limit: 3 }),
-        SampleCall::of(FILES, &IFiles::chargeOfCall { id: word(0x01), owner: account(0x02) }),
-        SampleCall::of(FILES, &IFiles::listInCall { territory: 1, skip: 2, limit: 3 }),
-        SampleCall::of(FILES, &IFiles::totalsCall {}),
-        SampleCall::of(ED25519, &sample_batch()),
-        SampleCall::of(ED25519, &sample_signature()),
-    ]);
+    calls.extend(storage::calls());
+    calls.extend([SampleCall::of(ED25519, &sample_batch()), SampleCall::of(ED25519, &sample_signature())]);
     calls.extend(territory_calls());
     calls.extend(tee::calls());
     calls.extend(market::calls());
@@ -173,47 +134,9 @@ fn answer<C: SolCall>(value: &C::Return) -> String {
 }
 
 fn sample_answers() -> Vec<String> {
-    let miner = IMiners::Miner {
-        account: account(0x01),
-        operator: account(0x02),
-        networkKey: word(0x03),
-        accountKey: word(0x04),
-        prefix: 5,
-        capacity: 6,
-        used: 7,
-        since: 8,
-        collateral: U256::from(9),
-        name: "miner".into(),
-        state: 0,
-        held: 0,
-        leftAt: 0,
-        strikes: 0,
-    };
-    let file = IFiles::File {
-        id: word(0x01),
-        owners: vec![account(0x02)],
-        size: 3,
-        segments: 4,
-        holders: vec![account(0x05), account(0x06)],
-        storedAt: 7,
-    };
     let mut answers = staking_answers();
-    answers.extend([
-        answer::<IMiners::countCall>(&1),
-        answer::<IMiners::listCall>(&vec![miner.clone()]),
-        answer::<IMiners::getCall>(&miner),
-        answer::<IFiles::storeCall>(&word(0x01)),
-        answer::<IFiles::getCall>(&file),
-        answer::<IFiles::countOfCall>(&1),
-        answer::<IFiles::listOfCall>(&vec![word(0x01), word(0x02)]),
-        answer::<IFiles::storeInCall>(&word(0x01)),
-        answer::<IFiles::purgeCall>(&1),
-        answer::<IFiles::chargeOfCall>(&IFiles::chargeOfReturn { territory: 1, amount: 2 }),
-        answer::<IFiles::listInCall>(&vec![word(0x01), word(0x02)]),
-        answer::<IFiles::totalsCall>(&IFiles::totalsReturn { files: 1, bytes_: U256::from(2) }),
-        answer::<IEd25519::verifyBatchCall>(&true),
-        answer::<IEd25519::verifyCall>(&false),
-    ]);
+    answers.extend(storage::answers());
+    answers.extend([answer::<IEd25519::verifyBatchCall>(&true), answer::<IEd25519::verifyCall>(&false)]);
     answers.extend(territory_answers());
     answers.extend(tee::answers());
     answers.extend(market::answers());
@@ -380,8 +303,6 @@ fn event<E: SolEvent>(value: &E) -> String {
 }
 
 fn sample_events() -> Vec<String> {
-    let (id, owner, holders) = (word(0x01), account(0x02), vec![account(0x03), account(0x04)]);
-    let (operator, name) = (account(0x03), "miner".to_owned());
     let (staker, amount) = (account(0x01), U256::from(2));
     let keys =
         IStaking::Registered { account: staker, consensusKey: word(0x02), vrfKey: word(0x03), networkKey: word(0x04) };
@@ -394,15 +315,8 @@ fn sample_events() -> Vec<String> {
         event(&IStaking::Revealed { account: staker, era: 2, random: 3 }),
         event(&IStaking::Unjailed { account: staker }),
         event(&IStaking::Equivocated { account: staker, height: 2, reporter: account(0x03), slashed: U256::from(4) }),
-        event(&IMiners::MinerRegistered { account: owner, operator, capacity: 4, name }),
-        event(&IMiners::MinerCapacityChanged { account: owner, capacity: 4 }),
-        event(&IMiners::MinerExited { account: owner, collateral: U256::from(4) }),
-        event(&IFiles::FileStored { id, owner, size: 5, holders: holders.clone(), manifest: blob(0x06, 33) }),
-        event(&IFiles::OwnerAdded { id, owner }),
-        event(&IFiles::OwnerRemoved { id, owner }),
-        event(&IFiles::FileReassigned { id, owner, territory: 7 }),
-        event(&IFiles::FileDeleted { id, size: 5, holders }),
     ];
+    events.extend(storage::events());
     events.extend(territory_events());
     events.extend(tee::events());
     events.extend(market::events());
@@ -444,28 +358,10 @@ fn error<E: SolError>(value: &E) -> (String, [u8; 4]) {
 }
 
 fn sample_errors() -> Vec<(String, [u8; 4])> {
-    let (id, holder, one, two) = (word(0x01), account(0x02), U256::from(1), U256::from(2));
-    let account = holder;
+    let (one, two) = (U256::from(1), U256::from(2));
     let mut errors = staking_errors();
-    errors.extend([
-        error(&IMiners::UnknownMiner { account }),
-        error(&IMiners::AlreadyRegistered { account }),
-        error(&IMiners::KeyMismatch { account, accountKey: id }),
-        error(&IMiners::CollateralTooLow { sent: one, required: two }),
-        error(&IMiners::CapacityTooLow { capacity: 1, minimum: 2 }),
-        error(&IMiners::NameInvalid { length: one, maximum: two }),
-        error(&IMiners::StillHolding { account, used: 1 }),
-        error(&IFiles::UnknownFile { id }),
-        error(&IFiles::NotOwner { id, account }),
-        error(&IFiles::AlreadyOwner { id, account }),
-        error(&IFiles::ManifestInvalid { reason: "the file is empty".into() }),
-        error(&IFiles::HolderCount { given: one, required: two }),
-        error(&IFiles::HolderNotPlaced { index: one, holder }),
-        error(&IFiles::ReceiptInvalid { index: one, holder }),
-        error(&IFiles::HolderFull { holder, free: 1, needed: 2 }),
-        error(&IFiles::BeaconTooOld { height: 1, oldest: 2, newest: 3 }),
-        error(&IEd25519::CountMismatch { keys: one, signatureBytes: U256::from(64), messages: two }),
-    ]);
+    errors.extend(storage::errors());
+    errors.extend([error(&IEd25519::CountMismatch { keys: one, signatureBytes: U256::from(64), messages: two })]);
     errors.extend(territory_errors());
     errors.extend(tee::errors());
     errors.extend(market::errors());
@@ -548,6 +444,7 @@ fn every_event_and_error_has_a_golden_encoding() {
     let declared: BTreeSet<[u8; 4]> = IStaking::IStakingErrors::selectors()
         .chain(IMiners::IMinersErrors::selectors())
         .chain(IFiles::IFilesErrors::selectors())
+        .chain(IRepair::IRepairErrors::selectors())
         .chain(ITerritory::ITerritoryErrors::selectors())
         .chain(ITee::ITeeErrors::selectors())
         .chain(IEd25519::IEd25519Errors::selectors())
@@ -562,5 +459,7 @@ fn every_event_and_error_has_a_golden_encoding() {
         + ITee::ITeeEvents::COUNT
         + IAudits::IAuditsEvents::COUNT
         + IRewards::IRewardsEvents::COUNT;
+        + IRepair::IRepairEvents::COUNT
+        + ITerritory::ITerritoryEvents::COUNT;
     assert_eq!(sample_events().len(), declared);
 }

@@ -201,6 +201,7 @@ async fn a_start_that_cannot_work_says_why() {
         used: 0,
         since: 1,
         name: "m".into(),
+        ..MinerRecord::default()
     });
     assert!(start(1 << 30, 1).await.contains("is registered with another network key"));
     store.index().set_cursor(Cursor::new(B256::repeat_byte(9), 4), Durability::Synced).unwrap();

@@ -200,16 +200,17 @@ fn is_fresh(beacon_height: Height, status: &ChainStatus, params: &Params) -> boo
 }
 
 fn candidate(miner: &MinerRecord) -> Candidate {
-    let MinerRecord { address, operator, prefix, capacity, since, .. } = *miner;
-    Candidate { account: address, operator, prefix, weight: capacity, since }
+    let MinerRecord { address, operator, prefix, weight, since, .. } = *miner;
+    Candidate { account: address, operator, prefix, weight, since }
 }
 
 fn holder(miner: &MinerRecord) -> Option<Holder> {
     Some(Holder { record: miner.clone(), peer: peer_of(miner)? })
 }
 
+/// What may still be placed: where that has to be idle space, it is the weight.
 fn free_bytes(holder: &Holder) -> u64 {
-    holder.record.capacity.saturating_sub(holder.record.used)
+    holder.record.capacity.saturating_sub(holder.record.used).min(holder.record.weight)
 }
 
 fn has_room(holder: &Holder, needed: u64) -> bool {

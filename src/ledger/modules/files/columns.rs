@@ -73,7 +73,13 @@ impl Column {
     }
 
     /// Takes the column from its holder.
-    pub(super) fn clear(&self, host: &mut dyn ModuleHost, id: FileId, index: u8, bytes: u64) -> Result<(), ModuleError> {
+    pub(super) fn clear(
+        &self,
+        host: &mut dyn ModuleHost,
+        id: FileId,
+        index: u8,
+        bytes: u64,
+    ) -> Result<(), ModuleError> {
         miners::free_space(host, self.holder, bytes)?;
         if let Some(moved) = miners::drop_holding(host, self.holder, self.place)? {
             let other = column_of(host, moved, self.holder)?.ok_or_else(|| {

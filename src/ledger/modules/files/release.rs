@@ -11,7 +11,9 @@ use super::{
         tee,
         territory::{self, LapseStep},
     },
-    FileHead, columns::{Column, FRAGMENTS_U8}, file, owners, require, state, totals,
+    FileHead,
+    columns::{Column, FRAGMENTS_U8},
+    file, owners, require, state, totals,
 };
 use crate::{
     ledger::abi::{FILES, IFiles},

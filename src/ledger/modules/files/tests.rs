@@ -104,6 +104,11 @@ impl World {
         self.host.view(FILES, &call).unwrap().into_iter().map(FileId::from).collect()
     }
 
+    fn held(&mut self, account: Address) -> Vec<FileId> {
+        let call = IMiners::holdingsCall { account, skip: 0, limit: u64::MAX };
+        self.host.view(MINERS, &call).unwrap().into_iter().map(FileId::from).collect()
+    }
+
     fn used(&mut self, account: Address) -> u64 {
         self.host.view(MINERS, &IMiners::getCall { account }).unwrap().used
     }
@@ -133,7 +138,7 @@ fn a_stored_file_is_active_and_takes_space_from_its_holders() {
     let file = world.file(id).unwrap();
     assert_eq!((file.owners, file.holders), (vec![ALICE], call.holders.clone()));
     assert_eq!((file.size, file.segments, file.storedAt), (4_000, 1, HEIGHT));
-    assert_eq!(world.used(call.holders[0]), 1_024);
+    assert_eq!((world.used(call.holders[0]), world.held(call.holders[0])), (1_024, vec![id]));
     assert_eq!(world.list(ALICE), [id]);
     let totals = world.host.view(FILES, &totalsCall {}).unwrap();
     assert_eq!((totals.files, totals.bytes_), (1, U256::from(4_000)));
@@ -142,7 +147,6 @@ fn a_stored_file_is_active_and_takes_space_from_its_holders() {
 #[test]
 fn a_second_owner_needs_no_receipts_and_the_last_one_deletes() {
     let mut world = World::new(12);
-    let clean = world.host.storage.clone();
     let call = world.deposit(&manifest(1, 4_000));
     let id = world.store(ALICE, &call).unwrap();
     assert_reverts(world.store(ALICE, &call), IFiles::AlreadyOwner { id: id.into(), account: ALICE });
@@ -160,7 +164,9 @@ fn a_second_owner_needs_no_receipts_and_the_last_one_deletes() {
     assert_eq!(world.host.last_event::<IFiles::FileDeleted>(), expected);
     assert_reverts(world.file(id), IFiles::UnknownFile { id: id.into() });
     assert_reverts(world.remove(BOB, id), IFiles::UnknownFile { id: id.into() });
-    assert_eq!(world.host.storage[&MINERS], clean[&MINERS]);
+    for holder in &call.holders {
+        assert_eq!((world.used(*holder), world.held(*holder)), (0, vec![]));
+    }
     assert!(world.host.storage[&FILES].is_empty(), "a deleted file leaves slots behind");
     assert_eq!(world.store(ALICE, &call), Ok(id));
 }
@@ -185,6 +191,39 @@ fn owners_lists_survive_removal_in_any_order() {
     assert_eq!(world.host.view(FILES, &countOfCall { owner: BOB }), Ok(3));
     let page = world.host.view(FILES, &listOfCall { owner: BOB, skip: 1, limit: 1 }).unwrap();
     assert_eq!(page, [B256::from(ids[1])]);
+}
+
+#[test]
+fn holdings_and_their_places_survive_removal_in_any_order() {
+    let mut world = World::new(12);
+    let ids: Vec<FileId> = (1..=4)
+        .map(|tag| {
+            let call = world.deposit(&manifest(tag, 100));
+            world.store(ALICE, &call).unwrap()
+        })
+        .collect();
+    let holder = world.file(ids[0]).unwrap().holders[0];
+    world.remove(ALICE, ids[1]).unwrap();
+    assert_eq!(world.held(holder), [ids[0], ids[3], ids[2]]);
+    world.remove(ALICE, ids[3]).unwrap();
+    assert_eq!(world.held(holder), [ids[0], ids[2]]);
+    world.remove(ALICE, ids[2]).unwrap();
+    world.remove(ALICE, ids[0]).unwrap();
+    for account in world.keys.keys().copied().collect::<Vec<_>>() {
+        assert_eq!((world.held(account), world.used(account)), (vec![], 0));
+    }
+}
+
+#[test]
+fn who_leaves_is_not_placed() {
+    let mut world = World::new(13);
+    let manifest = manifest(1, 4_000);
+    let call = world.deposit(&manifest);
+    let gone = call.holders[4];
+    world.host.call(gone, MINERS, U256::ZERO, &IMiners::exitCall {}).unwrap();
+    let refused = IFiles::HolderNotPlaced { index: U256::from(4), holder: gone };
+    assert_reverts(world.store(ALICE, &call), refused);
+    assert!(!world.ranked(&manifest, HEIGHT).contains(&gone));
 }
 
 #[test]

@@ -52,9 +52,7 @@ fn write(call: IMinersCalls, host: &mut dyn ModuleHost) -> Result<Bytes, ModuleE
 fn read(call: IMinersCalls, host: &mut dyn ModuleHost) -> Result<Bytes, ModuleError> {
     match call {
         IMinersCalls::idleSeed(call) => Ok(reply::<idleSeedCall>(&views::idle_seed(host, call.account)?)),
-        IMinersCalls::standing(call) => {
-            Ok(reply::<standingCall>(&views::standing_of(host, call.account, call.round)?))
-        }
+        IMinersCalls::standing(call) => Ok(reply::<standingCall>(&views::standing_of(host, call.account, call.round)?)),
         IMinersCalls::segments(call) => {
             Ok(reply::<segmentsCall>(&views::segments(host, call.account, call.skip, call.limit)?))
         }

@@ -47,11 +47,7 @@ impl BatchState {
     }
 
     fn word(self) -> u32 {
-        match self {
-            Self::Waiting => 0,
-            Self::Certified => 1,
-            Self::Refused => 2,
-        }
+        self.code().into()
     }
 
     /// As contracts write it.
@@ -162,8 +158,7 @@ fn give_up_waiting(host: &mut dyn ModuleHost, account: Address) -> Result<(), Mo
 
 /// The roots of the last layers.
 fn read_roots(params: &Params, next: u64, commitments: &[Bytes]) -> Result<Vec<B256>, ModuleError> {
-    let refuse =
-        |segment, reason: String| ModuleError::revert(IMiners::CommitmentInvalid { segment, reason });
+    let refuse = |segment, reason: String| ModuleError::revert(IMiners::CommitmentInvalid { segment, reason });
     let layers = Shape::of(params).layers();
     let read = |(segment, bytes): (u64, &Bytes)| {
         let commitment: Commitment = codec::decode(bytes).map_err(|error| refuse(segment, error.to_string()))?;

@@ -33,7 +33,8 @@ pub(super) use registration::{required, total_capacity};
 pub(super) use space::{free_space, room, take_space};
 pub(super) use standing::{Standing, standing};
 pub(super) use views::{
-    account_key, accounts, candidates, capacity, idle_seed, list_len, operator, prefix, set_strikes, since, state_of, strikes,
+    account_key, accounts, candidates, capacity, idle_seed, list_len, operator, prefix, set_strikes, since, state_of,
+    strikes,
 };
 
 /// Longest display name.
@@ -127,11 +128,7 @@ impl MinerState {
     }
 
     fn word(self) -> u32 {
-        match self {
-            Self::Active => 0,
-            Self::Exiting => 1,
-            Self::Lost => 2,
-        }
+        self.code().into()
     }
 
     /// As contracts write it.

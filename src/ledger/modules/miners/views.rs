@@ -2,10 +2,11 @@
 
 use super::{
     super::host::{ModuleError, ModuleHost},
-    Entry, LIST_MAX_MINERS, MinerState, idle, standing,
+    Entry, LIST_MAX_MINERS, MinerState,
     holdings::{self, holdings_len},
+    idle,
     space::Space,
-    state,
+    standing, state,
 };
 use crate::{
     crypto::PublicKey,

@@ -2,9 +2,7 @@
 
 use super::{claims, complete, orders, surrender};
 use crate::ledger::{
-    abi::IRepair::{
-        IRepairCalls, claimBlocksCall, claimCall, completeCall, orderCall, ordersCall, surrenderCall,
-    },
+    abi::IRepair::{IRepairCalls, claimBlocksCall, claimCall, completeCall, orderCall, ordersCall, surrenderCall},
     modules::{
         calldata::{Access, decode, permit, reply},
         host::{ModuleError, ModuleHost},

@@ -1,40 +1,6 @@
-//! Registration, capacity, collateral and exit.
+//! Registration, capacity and collateral.
 
 use super::*;
-use crate::{
-    crypto::SecretKey,
-    ledger::{
-        abi::IMiners::{countCall, exitCall, getCall, listCall, registerCall, setCapacityCall},
-        modules::testing::{TestHost, assert_reverts},
-    },
-    types::Amount,
-};
-
-const GIB: u64 = 1 << 30;
-
-fn key(tag: u8) -> SecretKey {
-    SecretKey::from_bytes(&[tag; 32])
-}
-
-fn account(tag: u8) -> Address {
-    native_address(&key(tag).public())
-}
-
-fn registration(tag: u8) -> registerCall {
-    registerCall {
-        operator: Address::repeat_byte(tag),
-        networkKey: B256::repeat_byte(tag),
-        accountKey: key(tag).public().0.into(),
-        prefix: 7,
-        capacity: GIB,
-        name: format!("miner {tag}"),
-    }
-}
-
-fn register(host: &mut TestHost, tag: u8) {
-    host.fund(account(tag), 10);
-    host.call(account(tag), MINERS, Amount::tokens(1).0, &registration(tag)).unwrap();
-}
 
 #[test]
 fn a_registered_miner_is_listed_with_what_it_declared() {
@@ -51,6 +17,8 @@ fn a_registered_miner_is_listed_with_what_it_declared() {
     let miner = host.view(MINERS, &getCall { account: account(1) }).unwrap();
     assert_eq!((miner.account, miner.operator, miner.prefix), (account(1), Address::repeat_byte(1), 7));
     assert_eq!((miner.capacity, miner.used, miner.since), (GIB, 0, 4));
+    assert_eq!((miner.state, miner.weight, miner.idle, miner.leftAt), (0, GIB, 0, 0));
+    assert_eq!(host.view(MINERS, &idleSeedCall { account: account(1) }), Ok(beacon_of(4)));
     assert_eq!((miner.collateral, miner.name.as_str()), (Amount::tokens(1).0, "miner 1"));
     assert_eq!((miner.networkKey, miner.accountKey), (B256::repeat_byte(1), key(1).public().0.into()));
     assert_eq!(host.balance(MINERS), Amount::tokens(1).0);
@@ -95,6 +63,8 @@ fn collateral_counts_started_units() {
     assert_eq!(required(TIB_BYTES), Amount::tokens(4_000).0);
     assert_eq!(required(TIB_BYTES + 1), Amount::tokens(8_000).0);
     assert_eq!(required(u64::MAX), Amount::tokens(4_000 << 24).0);
+    let call = requiredCollateralCall { capacity: TIB_BYTES + 1 };
+    assert_eq!(TestHost::new().view(MINERS, &call), Ok(Amount::tokens(2).0));
 }
 
 #[test]
@@ -121,42 +91,36 @@ fn capacity_changes_within_collateral_and_use() {
 }
 
 #[test]
-fn exit_pays_back_and_leaves_no_slot() {
+fn too_little_collateral_ends_placement_until_some_is_added() {
     let mut host = TestHost::new();
-    let before = host.storage.get(&MINERS).cloned().unwrap_or_default();
     register(&mut host, 1);
-    take_space(&mut host, account(1), 10).unwrap().unwrap();
-    let exit = |host: &mut TestHost| host.call(account(1), MINERS, U256::ZERO, &exitCall {}).map(|_| ());
-    assert_reverts(exit(&mut host), IMiners::StillHolding { account: account(1), used: 10 });
-    free_space(&mut host, account(1), 10).unwrap();
-    assert_eq!(exit(&mut host), Ok(()));
+    fine(&mut host, account(1), U256::from(1), true).unwrap();
+    assert_eq!(host.view(MINERS, &getCall { account: account(1) }).unwrap().weight, 0);
+    assert_eq!(candidates(&mut host), Ok(vec![]));
+    assert!(room(&mut host, account(1)).unwrap().unwrap_err().starts_with("its collateral is 999999999999999999, "));
+
+    let add = |host: &mut TestHost, value| host.call(account(1), MINERS, U256::from(value), &addCollateralCall {});
+    add(&mut host, 1).unwrap();
     let collateral = Amount::tokens(1).0;
-    let expected = IMiners::MinerExited { account: account(1), collateral };
-    assert_eq!(host.last_event::<IMiners::MinerExited>(), expected);
-    assert_eq!((host.balance(account(1)), host.balance(MINERS)), (Amount::tokens(10).0, U256::ZERO));
-    assert_eq!(host.storage.get(&MINERS).cloned().unwrap_or_default(), before);
-    assert_reverts(exit(&mut host), IMiners::UnknownMiner { account: account(1) });
-    register(&mut host, 1);
+    let expected = IMiners::CollateralAdded { account: account(1), amount: U256::from(1), collateral };
+    assert_eq!(host.last_event::<IMiners::CollateralAdded>(), expected);
+    assert_eq!(candidates(&mut host).unwrap()[0].weight, GIB);
+    assert_eq!(room(&mut host, account(1)), Ok(Ok(GIB)));
+    let unknown = host.call(account(2), MINERS, U256::ZERO, &addCollateralCall {});
+    assert_reverts(unknown, IMiners::UnknownMiner { account: account(2) });
 }
 
 #[test]
-fn the_last_miner_takes_the_place_of_one_that_exits() {
+fn the_total_is_what_active_miners_lend() {
     let mut host = TestHost::new();
-    (1..=5).for_each(|tag| register(&mut host, tag));
+    (1..=3).for_each(|tag| register(&mut host, tag));
+    host.call(account(2), MINERS, U256::ZERO, &setCapacityCall { capacity: 5 * GIB }).unwrap();
+    assert_eq!(total_capacity(&mut host), Ok(U256::from(7 * GIB)));
     host.call(account(2), MINERS, U256::ZERO, &exitCall {}).unwrap();
-    let listed = |host: &mut TestHost, skip, limit| -> Vec<Address> {
-        host.view(MINERS, &listCall { skip, limit }).unwrap().into_iter().map(|miner| miner.account).collect()
-    };
-    assert_eq!(listed(&mut host, 0, u64::MAX), [1, 5, 3, 4].map(account));
-    assert_eq!(listed(&mut host, 1, 2), [5, 3].map(account));
-    assert_eq!(listed(&mut host, 4, 9), [] as [Address; 0]);
-    assert_eq!(listed(&mut host, u64::MAX, u64::MAX), [] as [Address; 0]);
-    host.call(account(5), MINERS, U256::ZERO, &exitCall {}).unwrap();
-    host.call(account(3), MINERS, U256::ZERO, &exitCall {}).unwrap();
-    assert_eq!(listed(&mut host, 0, 9), [1, 4].map(account));
-    for tag in [1, 4] {
-        assert_eq!(host.view(MINERS, &getCall { account: account(tag) }).unwrap().account, account(tag));
-    }
+    force_out(&mut host, account(1)).unwrap();
+    assert_eq!(total_capacity(&mut host), Ok(U256::from(GIB)));
+    let left: Vec<Address> = candidates(&mut host).unwrap().iter().map(|candidate| candidate.account).collect();
+    assert_eq!(left, [account(3)]);
 }
 
 #[test]
