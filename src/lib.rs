@@ -19,4 +19,5 @@ pub mod roles;
 pub mod rpc;
 pub mod runtime;
 pub mod storage;
+pub mod tee;
 pub mod types;

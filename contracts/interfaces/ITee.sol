@@ -2,6 +2,9 @@
 pragma solidity ^0.8.24;
 
 /// TEE workers: who may tag and verify, by which attestation, with which keys. Lives at 0x…ce550006.
+///
+/// An attestation is one zero byte where the chain takes workers without one, or 0x01, the height of a recent block (8 bytes, big-endian), the
+/// digest of published collateral (32 bytes) and a DCAP quote whose report data is reportData(…) of that height, followed by 32 zero bytes.
 interface ITee {
     struct Worker {
         address account;
@@ -23,6 +26,8 @@ interface ITee {
         uint256 bond;
         /// 0 active, 1 expired, 2 leaving, 3 revoked.
         uint8 state;
+        /// First block in which a leaving worker gets its bond back.
+        uint64 bondUntil;
     }
 
     /// A key of the tagger group for a while.
@@ -36,61 +41,79 @@ interface ITee {
         bytes key;
         /// BLAKE3 of the powers, which the event carries.
         bytes32 srs;
-        uint64 files;
+        /// Columns whose tags are of this epoch.
+        uint64 columns;
     }
 
     event WorkerRegistered(address indexed account, string id, string name, uint8 kind, uint64 attestedUntil);
     event WorkerAttested(address indexed account, uint64 attestedUntil);
+    /// It counts no more. bond is what it gets back when the lock is over, less fines until then.
     event WorkerLeft(address indexed account, uint256 bond);
+    event BondReturned(address indexed account, uint256 bond);
     event WorkerFined(address indexed account, uint256 amount);
+    event MeasurementAllowed(bytes32 indexed measurement, uint16 svn);
     event MeasurementRevoked(bytes32 indexed measurement);
     event CollateralPublished(bytes32 indexed digest, uint64 bytes_);
     event EpochOpened(uint64 indexed epoch, address indexed opener, bytes key, bytes srs);
     event EpochClosed(uint64 indexed epoch);
     event EpochSuspended(uint64 indexed epoch);
     event KeyHandedOver(uint64 indexed epoch, address indexed from, address indexed to, bytes sealed_);
-    /// Columns of a file whose bits are set have tags of this epoch, and their holders signed that they are good.
+    /// Columns of a file whose bits are set have tags of this epoch, and their holders signed that they are good. Takes the place of what
+    /// earlier epochs said of these columns.
     event FileTagged(bytes32 indexed file, uint64 indexed epoch, address indexed worker, uint16 columns);
 
-    /// Registers the caller with the value sent as bond. attestation: one byte, 0 none, 1 a DCAP quote follows; then 32 bytes, the digest of
-    /// published collateral, and the quote.
+    /// Registers the caller with the value sent as bond. A group has 64 workers; in a full one the place of an expired worker is taken.
     function register(uint8 kind, bytes32 networkKey, bytes32 sealKey, string calldata name, bytes calldata attestation) external payable;
 
-    /// Renews the caller's attestation.
-    function attest(bytes calldata attestation) external;
+    /// Renews the caller's attestation, with the same or a new key that group keys are sealed to. What was taken of the bond has to be sent.
+    function attest(bytes32 sealKey, bytes calldata attestation) external payable;
 
-    /// Leaves; the bond comes back with a further call when the lock is over.
+    /// Leaves at once; withdraw() gives the bond back when the lock is over.
     function leave() external;
 
-    /// Publishes DCAP collateral that registrations name by its digest.
+    /// Pays the bond of a worker that left.
+    function withdraw() external;
+
+    /// Publishes DCAP collateral that attestations name by its digest: JSON as verification libraries exchange it.
     function publishCollateral(bytes calldata collateral) external returns (bytes32 digest);
 
-    /// A seat of the validators' committee wants a measurement off the list; counts when two thirds of the seats agree.
+    /// A seat of the validators' committee wants a measurement on the list; counts when more than two thirds of the era's seats agree. svn is
+    /// the least security version for the rule of a signer and 0 for others.
+    function allow(bytes32 measurement, uint16 svn) external;
+
+    /// A seat of the validators' committee wants a measurement off the list; counts when more than two thirds of the era's seats agree.
     function revoke(bytes32 measurement) external;
 
     /// Opens a key epoch and closes the one before. Only active Full and Marker workers.
     function openEpoch(bytes calldata key, bytes calldata srs) external returns (uint64 number);
 
-    /// Gives the key of an epoch, sealed, to another active worker.
+    /// Gives the key of an epoch, sealed, to an active Full or Marker worker, which may be the caller.
     function handOver(uint64 epoch, address worker, bytes calldata sealed_) external;
 
-    /// Says that columns of files are tagged. receipts holds, for each file and each of its set bits in order, the holder's 64-byte ed25519
-    /// signature over tag_message(chain, file, column, holder, digest of the epoch's key). At most 64 files a call.
+    /// Says that columns of files are tagged with the key of the open epoch. receipts holds, for each file, the 64-byte ed25519 signatures of
+    /// the holders of its set bits, lowest first, over tag_message(chain, file, column, holder, digest of the epoch's key). At most 64 files a
+    /// call.
     function certify(uint64 epoch, bytes32[] calldata files, uint16[] calldata columns, bytes[] calldata receipts) external;
 
+    /// Workers that have not left, in the order of their registration.
     function count() external view returns (uint64);
     function list(uint64 skip, uint64 limit) external view returns (Worker[] memory);
     function get(address account) external view returns (Worker memory);
     /// Number of epochs ever opened; the newest is epochs() - 1.
     function epochs() external view returns (uint64);
     function epoch(uint64 number) external view returns (Epoch memory);
-    /// The epoch of a file's tags and which columns have them. columns is 0 if none has.
-    function tagsOf(bytes32 file) external view returns (uint64 epoch, uint16 columns);
-    /// What an attestation's report data must be: BLAKE3 over chain, genesis, the keys and a recent block's beacon at height.
+    /// For each column of a file the epoch of its tags plus one; 0 if it has none.
+    function tagsOf(bytes32 file) external view returns (uint64[12] memory epochs_);
+    /// Collateral by its digest; empty if it was not published.
+    function collateral(bytes32 digest) external view returns (bytes memory);
+    /// What the list says of a measurement, or of the rule of a signer: 0 nothing, 1 allowed from this security version on, 2 revoked.
+    function measurement(bytes32 digest) external view returns (uint8 state, uint16 svn);
+    /// The first half of an attestation's report data: BLAKE3 over chain, genesis, the account, its keys and the beacon of height.
     function reportData(address account, bytes32 networkKey, bytes32 sealKey, uint64 height) external view returns (bytes32);
 
     error UnknownWorker(address account);
     error AlreadyRegistered(address account);
+    error GroupFull(uint64 maximum);
     error KindInvalid(uint8 kind);
     error NameInvalid(uint256 length, uint256 maximum);
     error BondTooLow(uint256 sent, uint256 required);

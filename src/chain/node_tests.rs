@@ -81,6 +81,7 @@ impl Town {
             time_ms: 1_700_000_000_000,
             extra_data: Bytes::new(),
             alloc: BTreeMap::from([(native_address(&native_key().public()), rich)]),
+            tee: Default::default(),
             deployments: Vec::new(),
             validators: (0..validators).map(validator).collect(),
         };

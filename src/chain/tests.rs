@@ -51,6 +51,7 @@ pub(super) fn genesis(keys: &NodeKeys) -> Genesis {
         time_ms: START_MS,
         extra_data: Bytes::new(),
         alloc: BTreeMap::from([(ethereum_key().address(), rich()), (native_address(&native_key().public()), rich())]),
+        tee: Default::default(),
         deployments: Vec::new(),
         validators: vec![GenesisValidator {
             account: keys.address(),

@@ -97,8 +97,12 @@ pub enum ChainEvent {
     WorkerAttested { account: Address, attested_until: Height },
     /// A TEE worker left.
     WorkerLeft { account: Address, bond: U256 },
+    /// A TEE worker that left got its bond back.
+    BondReturned { account: Address, bond: U256 },
     /// A TEE worker paid for a wrong verdict.
     WorkerFined { account: Address, amount: U256 },
+    /// An enclave is trusted from now on.
+    MeasurementAllowed { measurement: B256, svn: u16 },
     /// An enclave is trusted no more.
     MeasurementRevoked { measurement: B256 },
     /// DCAP collateral is on the chain.
@@ -264,7 +268,9 @@ fn of_tee(event: ITee::ITeeEvents) -> ChainEvent {
         },
         E::WorkerAttested(e) => C::WorkerAttested { account: e.account, attested_until: e.attestedUntil },
         E::WorkerLeft(e) => C::WorkerLeft { account: e.account, bond: e.bond },
+        E::BondReturned(e) => C::BondReturned { account: e.account, bond: e.bond },
         E::WorkerFined(e) => C::WorkerFined { account: e.account, amount: e.amount },
+        E::MeasurementAllowed(e) => C::MeasurementAllowed { measurement: e.measurement, svn: e.svn },
         E::MeasurementRevoked(e) => C::MeasurementRevoked { measurement: e.measurement },
         E::CollateralPublished(e) => C::CollateralPublished { digest: e.digest, bytes: e.bytes_ },
         E::EpochOpened(e) => C::EpochOpened { epoch: e.epoch, opener: e.opener, key: e.key, srs: e.srs },

@@ -50,6 +50,10 @@ pub const DOMAIN_VERIFIERS: &str = "cess 2026 audit verifiers v1";
 pub const DOMAIN_TAG_RECEIPT: &str = "cess 2026 tag receipt v1";
 /// Domain of what an attestation is bound to.
 pub const DOMAIN_REPORT_DATA: &str = "cess 2026 tee report data v1";
+/// Domain of names of enclaves, and of votes about them.
+pub const DOMAIN_TEE_MEASUREMENT: &str = "cess 2026 tee measurement v1";
+/// Domain of TEE workers' ids.
+pub const DOMAIN_TEE_ID: &str = "cess 2026 tee worker id v1";
 
 /// Plain BLAKE3, for content ids that other tools can recompute.
 pub fn content(bytes: &[u8]) -> [u8; 32] {

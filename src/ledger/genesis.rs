@@ -9,7 +9,7 @@ use super::{
     commitment::{StateCommitment, StateTrie},
     executor::{self, BlockEnv, DeployError, Execution, INITIAL_BASE_FEE, Rules},
     header::{EXTRA_DATA_MAX_BYTES, ExecutedHeader},
-    modules::{self, TerritoryGift, ValidatorSeat},
+    modules::{self, TeeRules, TerritoryGift, ValidatorSeat},
     predeploys::{DEPLOYMENT_MAX_BYTES, DEPLOYMENTS_MAX, PREDEPLOYS},
     state::{AccountDelta, AccountInfo, MemoryState, StateDelta},
 };
@@ -57,7 +57,7 @@ pub enum GenesisError {
     /// A number of the chain's own that it cannot have.
     #[error("genesis sets the {what} to {found}, it must be {min} to {max}")]
     OutOfRange { what: &'static str, found: u64, min: u64, max: u64 },
-    /// A module refused the committee or a territory.
+    /// A module refused the committee, a territory or the list of enclaves.
     #[error("genesis committee or territory was refused: {0}")]
     Module(String),
     /// More deployments than a genesis may ask for.
@@ -187,6 +187,9 @@ pub struct Genesis {
     pub alloc: BTreeMap<Address, GenesisAccount>,
     /// The first committee.
     pub validators: Vec<GenesisValidator>,
+    /// Enclaves that are trusted. Without it no quote is taken.
+    #[serde(default, skip_serializing_if = "TeeRules::is_empty")]
+    pub tee: TeeRules,
     /// Contracts beyond [`PREDEPLOYS`]: salt and init code of each, in order, as the CREATE2 deployer takes them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub deployments: Vec<Bytes>,
@@ -329,7 +332,8 @@ impl Genesis {
         for (address, code) in &PREDEPLOYS {
             install(&mut delta, *address, U256::ZERO, code, BTreeMap::new());
         }
-        let mut storage = modules::genesis_storage(&self.params(), &self.seats(), self.beacon(), &self.gifts())
+        let (params, seats, beacon, gifts) = (self.params(), self.seats(), self.beacon(), self.gifts());
+        let mut storage = modules::genesis_storage(&params, &seats, beacon, &gifts, &self.tee)
             .map_err(|e| GenesisError::Module(e.to_string()))?;
         let staked = self.validators.iter().fold(U256::ZERO, |sum, v| sum + v.stake.0);
         for module in MODULES {

@@ -66,6 +66,7 @@ fn genesis(plan: &Plan) -> Genesis {
         time_ms: plan.genesis_time_ms,
         extra_data: Default::default(),
         alloc,
+        tee: Default::default(),
         deployments: plan.deployments.clone(),
         validators: plan.of(Role::Consensus).map(validator).collect(),
     }

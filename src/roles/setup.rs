@@ -245,6 +245,7 @@ mod tests {
             time_ms: 1,
             extra_data: Default::default(),
             alloc: Default::default(),
+            tee: Default::default(),
             deployments: Vec::new(),
             validators: Vec::new(),
         };

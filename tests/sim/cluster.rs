@@ -119,6 +119,7 @@ fn genesis(world: &World, keys: &[NodeKeys], users: &[Address]) -> Genesis {
         time_ms: GENESIS_MS,
         extra_data: Vec::new().into(),
         alloc: rich.chain(modest).collect::<BTreeMap<_, _>>(),
+        tee: Default::default(),
         deployments: Vec::new(),
         validators: keys
             .iter()

@@ -32,6 +32,7 @@ pub fn build(options: &DevOptions, now_ms: u64) -> Result<Built, GenesisError> {
         overrides: Default::default(),
         time_ms: options.genesis_time_ms.unwrap_or(now_ms),
         extra_data: Default::default(),
+        tee: Default::default(),
         deployments: options.deployments.clone(),
         alloc: options.accounts.iter().map(|account| (account.address, funded())).collect(),
         validators: vec![GenesisValidator {

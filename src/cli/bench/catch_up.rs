@@ -149,6 +149,7 @@ impl Site {
             time_ms: u64::try_from(now.as_millis())?,
             extra_data: Bytes::new(),
             alloc: BTreeMap::from([(native_address(&payer().public()), rich)]),
+            tee: Default::default(),
             deployments: Vec::new(),
             validators: vec![GenesisValidator {
                 account: keys.address(),

@@ -15,6 +15,7 @@ mod load;
 mod machine;
 mod net;
 mod proofs;
+mod quote;
 mod recovery;
 mod recovery_kill;
 mod repair;
@@ -66,6 +67,8 @@ pub enum BenchCommand {
     Signatures(signatures::SignaturesArgs),
     /// Speed of tagging, proving and verifying that data is stored; needs no network
     Proofs(proofs::ProofsArgs),
+    /// Time of verifying a quote of an enclave on one core; needs no network
+    Quote(quote::QuoteArgs),
     /// Time of executing a block's transactions; needs no network
     Execute(execute::ExecuteArgs),
 }
@@ -89,6 +92,7 @@ pub async fn run(command: BenchCommand, global: &Global, output: &Output) -> any
         BenchCommand::Recovery(args) => recovery::run(args, output).await,
         BenchCommand::Signatures(args) => signatures::run(&args, output),
         BenchCommand::Proofs(args) => proofs::run(&args, output),
+        BenchCommand::Quote(args) => quote::run(&args, output),
         BenchCommand::Execute(args) => execute::run(&args, output),
     }
 }

@@ -166,6 +166,10 @@ impl ModuleHost for ModuleCall<'_, '_> {
         self.env.height
     }
 
+    fn time_ms(&self) -> u64 {
+        self.env.time_ms
+    }
+
     fn chain_id(&self) -> ChainId {
         self.env.chain_id
     }

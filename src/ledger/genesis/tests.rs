@@ -38,6 +38,7 @@ pub fn genesis() -> Genesis {
         time_ms: 1_700_000_000_123,
         extra_data: Bytes::from_static(b"test"),
         alloc: BTreeMap::from([(Address::repeat_byte(0xaa), rich), (Address::repeat_byte(0xcc), contract)]),
+        tee: Default::default(),
         deployments: Vec::new(),
         validators: (1..=4).map(validator).collect(),
     }

@@ -5,6 +5,7 @@
 use super::{
     host::{ModuleError, ModuleHost},
     staking::{self, ValidatorSeat},
+    tee::{self, TeeRules},
     territory::{self, Request},
 };
 use crate::types::{Address, B256, ChainId, Height, Params, U256};
@@ -27,16 +28,18 @@ pub struct TerritoryGift {
     pub days: u32,
 }
 
-/// The modules' storage at genesis: the validators, their committee, the beacon `beacon` of height 0 and territories given away. The beacon
-/// must not be derived from the state root, which covers it.
+/// The modules' storage at genesis: the validators, their committee, the beacon `beacon` of height 0, territories given away and enclaves
+/// that are trusted. The beacon must not be derived from the state root, which covers it.
 pub fn genesis_storage(
     params: &Params,
     seats: &[ValidatorSeat],
     beacon: B256,
     gifts: &[TerritoryGift],
+    enclaves: &TeeRules,
 ) -> Result<ModuleStorage, ModuleError> {
     let mut host = Recorder { params: params.clone(), storage: BTreeMap::new() };
     staking::install(&mut host, seats, beacon)?;
+    tee::install(&mut host, enclaves, beacon)?;
     for TerritoryGift { owner, name, size, days } in gifts {
         territory::install(&mut host, &Request { owner: *owner, name, size: *size, days: *days })?;
     }
@@ -60,6 +63,9 @@ impl ModuleHost for Recorder {
         false
     }
     fn height(&self) -> Height {
+        0
+    }
+    fn time_ms(&self) -> u64 {
         0
     }
     fn chain_id(&self) -> ChainId {

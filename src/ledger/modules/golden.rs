@@ -1,7 +1,9 @@
 //! Golden encodings of every call, answer, event and error of the interfaces, in `tests/golden/abi.txt`.
 
+mod tee;
+
 use crate::{
-    ledger::abi::{ED25519, FILES, IEd25519, IFiles, IMiners, IStaking, ITerritory, MINERS, STAKING, TERRITORY},
+    ledger::abi::{ED25519, FILES, IEd25519, IFiles, IMiners, IStaking, ITee, ITerritory, MINERS, STAKING, TERRITORY},
     types::{Address, B256, U256},
 };
 use alloy_primitives::{Bytes, hex};
@@ -85,6 +87,7 @@ pub(super) fn sample_calls() -> Vec<SampleCall> {
         SampleCall::of(ED25519, &sample_signature()),
     ]);
     calls.extend(territory_calls());
+    calls.extend(tee::calls());
     calls
 }
 
@@ -207,6 +210,7 @@ fn sample_answers() -> Vec<String> {
         answer::<IEd25519::verifyCall>(&false),
     ]);
     answers.extend(territory_answers());
+    answers.extend(tee::answers());
     answers
 }
 
@@ -394,6 +398,7 @@ fn sample_events() -> Vec<String> {
         event(&IFiles::FileDeleted { id, size: 5, holders }),
     ];
     events.extend(territory_events());
+    events.extend(tee::events());
     events
 }
 
@@ -455,6 +460,7 @@ fn sample_errors() -> Vec<(String, [u8; 4])> {
         error(&IEd25519::CountMismatch { keys: one, signatureBytes: U256::from(64), messages: two }),
     ]);
     errors.extend(territory_errors());
+    errors.extend(tee::errors());
     errors
 }
 
@@ -535,12 +541,14 @@ fn every_event_and_error_has_a_golden_encoding() {
         .chain(IMiners::IMinersErrors::selectors())
         .chain(IFiles::IFilesErrors::selectors())
         .chain(ITerritory::ITerritoryErrors::selectors())
+        .chain(ITee::ITeeErrors::selectors())
         .chain(IEd25519::IEd25519Errors::selectors())
         .collect();
     assert_eq!(sampled, declared);
     let declared = IStaking::IStakingEvents::COUNT
         + IMiners::IMinersEvents::COUNT
         + IFiles::IFilesEvents::COUNT
-        + ITerritory::ITerritoryEvents::COUNT;
+        + ITerritory::ITerritoryEvents::COUNT
+        + ITee::ITeeEvents::COUNT;
     assert_eq!(sample_events().len(), declared);
 }

@@ -22,6 +22,8 @@ pub trait ModuleHost {
     fn is_static(&self) -> bool;
     /// Height of the block being executed.
     fn height(&self) -> Height;
+    /// Time of the block being executed, Unix milliseconds.
+    fn time_ms(&self) -> u64;
     /// EIP-155 chain id.
     fn chain_id(&self) -> ChainId;
     /// The chain's numbers.

@@ -44,6 +44,11 @@ pub use staking::{
     BEACON_RING, CANDIDATES_MAX, COMMITTEE_MAX_SEATS, EMISSION_YEARS, ValidatorSeat, Work, calls as staking_calls,
     era_emission,
 };
+pub use tee::{
+    CERTIFY_MAX_FILES, COLLATERAL_MAX_BYTES, EnclaveSigner, Evidence, GROUP_MAX, Hardware, Platform, QUOTE_MAX_BYTES,
+    QuoteAttestation, QuoteError, SEALED_MAX_BYTES, TcbStatus, TeeRules, VirtualMachine, WORKER_NAME_MAX_BYTES,
+    report_data, verify_quote,
+};
 pub use territory::{LIST_MAX_TERRITORIES, day_blocks};
 pub use view::committee_of_era;
 

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     ledger::abi::{
-        ED25519, FILES, IEd25519, IFiles, IMiners, IStaking, ITerritory, MINERS, MODULES, STAKING, TERRITORY,
+        ED25519, FILES, IEd25519, IFiles, IMiners, IStaking, ITee, ITerritory, MINERS, MODULES, STAKING, TEE, TERRITORY,
     },
     types::{Address, U256},
 };
@@ -23,6 +23,7 @@ fn selectors() -> Vec<(Address, Vec<[u8; 4]>)> {
         (MINERS, IMiners::IMinersCalls::selectors().collect()),
         (FILES, IFiles::IFilesCalls::selectors().collect()),
         (TERRITORY, ITerritory::ITerritoryCalls::selectors().collect()),
+        (TEE, ITee::ITeeCalls::selectors().collect()),
         (ED25519, IEd25519::IEd25519Calls::selectors().collect()),
     ]
 }
@@ -55,6 +56,16 @@ fn writes() -> BTreeSet<[u8; 4]> {
         ITerritory::buyCall::SELECTOR,
         ITerritory::orderCall::SELECTOR,
         ITerritory::payCall::SELECTOR,
+        ITee::registerCall::SELECTOR,
+        ITee::attestCall::SELECTOR,
+        ITee::leaveCall::SELECTOR,
+        ITee::withdrawCall::SELECTOR,
+        ITee::publishCollateralCall::SELECTOR,
+        ITee::allowCall::SELECTOR,
+        ITee::revokeCall::SELECTOR,
+        ITee::openEpochCall::SELECTOR,
+        ITee::handOverCall::SELECTOR,
+        ITee::certifyCall::SELECTOR,
     ]
     .into()
 }
@@ -70,6 +81,8 @@ fn payable() -> BTreeSet<[u8; 4]> {
         ITerritory::reactivateCall::SELECTOR,
         ITerritory::buyCall::SELECTOR,
         ITerritory::payCall::SELECTOR,
+        ITee::registerCall::SELECTOR,
+        ITee::attestCall::SELECTOR,
     ]
     .into()
 }

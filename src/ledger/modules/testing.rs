@@ -1,7 +1,8 @@
 //! An in-memory host for the modules' unit tests: balances, storage, logs and gas, undone when a call fails.
 
 use super::{
-    BlockStart, ModuleError, ModuleHost, begin_block, dispatch, end_block, genesis_storage, staking::ValidatorSeat,
+    BlockStart, ModuleError, ModuleHost, TeeRules, begin_block, dispatch, end_block, genesis_storage,
+    staking::ValidatorSeat,
 };
 use crate::{
     ledger::abi::STAKING,
@@ -21,6 +22,7 @@ pub(super) struct TestHost {
     pub(super) value: U256,
     pub(super) is_static: bool,
     pub(super) height: Height,
+    pub(super) time_ms: u64,
     pub(super) params: Params,
     pub(super) gas_limit: u64,
     pub(super) gas_used: u64,
@@ -42,13 +44,14 @@ impl TestHost {
 
     /// A chain with these numbers at height 0.
     pub(super) fn with_params(params: Params, seats: &[ValidatorSeat]) -> Self {
-        let storage = genesis_storage(&params, seats, beacon_of(0), &[]).unwrap();
+        let storage = genesis_storage(&params, seats, beacon_of(0), &[], &TeeRules::default()).unwrap();
         let staked = seats.iter().fold(U256::ZERO, |sum, seat| sum + seat.stake);
         Self {
             caller: Address::ZERO,
             value: U256::ZERO,
             is_static: false,
             height: 0,
+            time_ms: 0,
             params,
             gas_limit: u64::MAX,
             gas_used: 0,
@@ -156,6 +159,9 @@ impl ModuleHost for TestHost {
     }
     fn height(&self) -> Height {
         self.height
+    }
+    fn time_ms(&self) -> u64 {
+        self.time_ms
     }
     fn chain_id(&self) -> ChainId {
         CHAIN

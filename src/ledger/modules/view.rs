@@ -37,6 +37,9 @@ impl ModuleHost for Reader<'_> {
     fn height(&self) -> Height {
         0
     }
+    fn time_ms(&self) -> u64 {
+        0
+    }
     fn chain_id(&self) -> ChainId {
         0
     }

@@ -40,6 +40,7 @@ fn genesis() -> Genesis {
         time_ms: 1_700_000_000_000,
         extra_data: Bytes::new(),
         alloc: BTreeMap::new(),
+        tee: Default::default(),
         deployments: Vec::new(),
         validators: keys_of(0).iter().map(validator).collect(),
     }

@@ -185,7 +185,8 @@ fn require(host: &mut dyn ModuleHost, id: FileId) -> Result<FileHead, ModuleErro
     head(host, id)?.ok_or_else(|| ModuleError::revert(IFiles::UnknownFile { id: id.into() }))
 }
 
-fn holders(host: &mut dyn ModuleHost, id: FileId) -> Result<Vec<Address>, ModuleError> {
+/// Who holds a file's columns; nobody holds those of a file that does not exist.
+pub(super) fn holders(host: &mut dyn ModuleHost, id: FileId) -> Result<Vec<Address>, ModuleError> {
     let places = file(id).holders;
     (0..FRAGMENTS as u64).map(|index| places.item(index).get(host)).collect()
 }

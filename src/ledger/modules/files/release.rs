@@ -8,6 +8,7 @@ use super::{
         host::{ModuleError, ModuleHost},
         miners,
         staking::{self, Work},
+        tee,
         territory::{self, LapseStep},
     },
     FileHead, file, holders, owners, require, state, totals,
@@ -63,6 +64,7 @@ fn delete(host: &mut dyn ModuleHost, id: FileId, head: FileHead) -> Result<(), M
         slots.holders.item(index).clear(host)?;
     }
     slots.head.clear(host)?;
+    tee::forget_file(host, id)?;
     let broken = || ModuleError::Fatal(format!("totals do not cover file {id}"));
     let (files, bytes) = totals(host)?;
     let files = files.checked_sub(1).ok_or_else(broken)?;
