@@ -196,6 +196,7 @@ fn of_tee(error: &ITee::ITeeErrors) -> String {
     match error {
         E::UnknownWorker(e) => format!("{} is no TEE worker", e.account),
         E::AlreadyRegistered(e) => format!("TEE worker {} is registered already", e.account),
+        E::GroupFull(e) => format!("the group has {} TEE workers, and none of them is expired", e.maximum),
         E::KindInvalid(e) => format!("a TEE worker is of kind 0 to 2, {} is none", e.kind),
         E::NameInvalid(e) => format!("a name of {} B is not valid, the limit is {} B", e.length, e.maximum),
         E::BondTooLow(e) => {
@@ -205,7 +206,7 @@ fn of_tee(error: &ITee::ITeeErrors) -> String {
         E::NotActive(e) => format!("TEE worker {} is not active (state {})", e.account, e.state),
         E::NotTagger(e) => format!("TEE worker {} does not tag", e.account),
         E::NotSeated(e) => format!("{} has no seat in this era", e.account),
-        E::AlreadyVoted(e) => format!("{} has voted to revoke {} already", e.account, e.measurement),
+        E::AlreadyVoted(e) => format!("{} has voted about {} already", e.account, e.measurement),
         E::CollateralInvalid(e) => format!("the collateral is not valid: {}", printable(&e.reason)),
         E::UnknownCollateral(e) => format!("collateral {} was not published", e.digest),
         E::UnknownEpoch(e) => format!("key epoch {} is unknown", e.number),

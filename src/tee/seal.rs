@@ -54,14 +54,8 @@ impl SealKeys {
         let (encapsulated, text) = rest.split_at(ENCAPSULATED_BYTES);
         let encapsulated = <Dh as Kem>::EncappedKey::from_bytes(encapsulated).map_err(|_| refuse())?;
         let info = info(key, of);
-        let opened = single_shot_open::<Aead, Kdf, Dh>(
-            &OpModeR::Base,
-            &self.secret,
-            &encapsulated,
-            &info,
-            text,
-            &[VERSION],
-        );
+        let opened =
+            single_shot_open::<Aead, Kdf, Dh>(&OpModeR::Base, &self.secret, &encapsulated, &info, text, &[VERSION]);
         let seed = Zeroizing::new(opened.map_err(|_| refuse())?);
         let seed: &[u8; 32] = seed.as_slice().try_into().map_err(|_| refuse())?;
         Ok(Zeroizing::new(*seed))

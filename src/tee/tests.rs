@@ -137,7 +137,9 @@ fn quote_over(data: &B256) -> Vec<u8> {
 fn request_at(root: &std::path::Path, provider: &str, quote: &[u8]) -> PathBuf {
     let request = root.join(format!("cess-{}", std::process::id()));
     fs::create_dir_all(&request).unwrap();
-    for (name, content) in [("provider", provider.as_bytes()), ("generation", b"1\n"), ("outblob", quote), ("inblob", b"")] {
+    for (name, content) in
+        [("provider", provider.as_bytes()), ("generation", b"1\n"), ("outblob", quote), ("inblob", b"")]
+    {
         fs::write(request.join(name), content).unwrap();
     }
     request

@@ -83,8 +83,8 @@ impl Vault {
         let mut tagger = secret.key.tagger(fragment);
         let mut buffer = vec![0; READ_BYTES];
         loop {
-            let filled = fill(data, &mut buffer)
-                .map_err(|source| EnclaveError::Stream { fragment: fragment.id, source })?;
+            let filled =
+                fill(data, &mut buffer).map_err(|source| EnclaveError::Stream { fragment: fragment.id, source })?;
             tagger.update(&buffer[..filled])?;
             if filled < buffer.len() {
                 return Ok(tagger.finish()?);

@@ -16,6 +16,7 @@ mod machine;
 mod market;
 mod net;
 mod proofs;
+mod quote;
 mod recovery;
 mod recovery_kill;
 mod repair;
@@ -67,6 +68,8 @@ pub enum BenchCommand {
     Signatures(signatures::SignaturesArgs),
     /// Speed of tagging, proving and verifying that data is stored; needs no network
     Proofs(proofs::ProofsArgs),
+    /// Time of verifying a quote of an enclave on one core; needs no network
+    Quote(quote::QuoteArgs),
     /// Time of executing a block's transactions; needs no network
     Execute(execute::ExecuteArgs),
     /// Pay of a thousand miners over a hundred eras by the chain's own rules; needs no network
@@ -92,6 +95,7 @@ pub async fn run(command: BenchCommand, global: &Global, output: &Output) -> any
         BenchCommand::Recovery(args) => recovery::run(args, output).await,
         BenchCommand::Signatures(args) => signatures::run(&args, output),
         BenchCommand::Proofs(args) => proofs::run(&args, output),
+        BenchCommand::Quote(args) => quote::run(&args, output),
         BenchCommand::Execute(args) => execute::run(&args, output),
         BenchCommand::Market(args) => market::run(&args, output),
     }

@@ -457,9 +457,8 @@ fn every_event_and_error_has_a_golden_encoding() {
         + IFiles::IFilesEvents::COUNT
         + ITerritory::ITerritoryEvents::COUNT
         + ITee::ITeeEvents::COUNT
+        + IRepair::IRepairEvents::COUNT
         + IAudits::IAuditsEvents::COUNT
         + IRewards::IRewardsEvents::COUNT;
-        + IRepair::IRepairEvents::COUNT
-        + ITerritory::ITerritoryEvents::COUNT;
     assert_eq!(sample_events().len(), declared);
 }

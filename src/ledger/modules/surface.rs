@@ -7,10 +7,8 @@ use super::{
 };
 use crate::{
     ledger::abi::{
-        AUDITS, ED25519, FILES, IAudits, IEd25519, IFiles, IMiners, IRewards, IStaking, ITee, ITerritory, MINERS, MODULES,
-        REWARDS, STAKING, TEE, TERRITORY,
-        ED25519, FILES, IEd25519, IFiles, IMiners, IRepair, IStaking, ITerritory, MINERS, MODULES, REPAIR, STAKING,
-        TERRITORY,
+        AUDITS, ED25519, FILES, IAudits, IEd25519, IFiles, IMiners, IRepair, IRewards, IStaking, ITee, ITerritory,
+        MINERS, MODULES, REPAIR, REWARDS, STAKING, TEE, TERRITORY,
     },
     types::{Address, U256},
 };

@@ -20,7 +20,8 @@ pub(super) fn calls() -> Vec<SampleCall> {
         columns: vec![1, 3],
         receipts: vec![blob(0x04, 64), blob(0x05, 128)],
     };
-    let report = ITee::reportDataCall { account: account(0x01), networkKey: word(0x02), sealKey: word(0x03), height: 4 };
+    let report =
+        ITee::reportDataCall { account: account(0x01), networkKey: word(0x02), sealKey: word(0x03), height: 4 };
     vec![
         SampleCall::of(TEE, &register),
         SampleCall::of(TEE, &ITee::attestCall { sealKey: word(0x01), attestation: blob(0x00, 1) }),

@@ -61,7 +61,7 @@ pub(super) fn standing(host: &mut dyn ModuleHost, slots: EpochSlots) -> Result<E
 
 /// Opens an epoch with a new key.
 pub(super) fn open(host: &mut dyn ModuleHost, key: &Bytes, srs: &Bytes) -> Result<u64, ModuleError> {
-    let opener = host.caller();
+    let (opener, height) = (host.caller(), host.height());
     Worker::tagger(host, opener)?;
     host.charge(KEY_GAS)?;
     let digest = check_key(key, srs)?;
@@ -75,7 +75,6 @@ pub(super) fn open(host: &mut dyn ModuleHost, key: &Bytes, srs: &Bytes) -> Resul
     }
     known.set(host, &(number + 1))?;
     let slots = state().epochs.item(number);
-    let height = host.height();
     slots.head.set(host, &(opener, height, u32::from(EpochState::Open.number())))?;
     slots.srs.set(host, &hash::content(srs).into())?;
     slots.digest.set(host, &digest)?;

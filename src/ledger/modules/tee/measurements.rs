@@ -14,7 +14,7 @@ use crate::{
             staking,
         },
     },
-    types::B256,
+    types::{Address, B256},
 };
 use alloy_sol_types::SolEvent;
 
@@ -121,7 +121,7 @@ fn vote(host: &mut dyn ModuleHost, proposal: B256, measurement: B256) -> Result<
     Ok(before + 1 == needed)
 }
 
-fn seats_of_era(host: &mut dyn ModuleHost, era: u64) -> Result<Vec<crate::types::Address>, ModuleError> {
+fn seats_of_era(host: &mut dyn ModuleHost, era: u64) -> Result<Vec<Address>, ModuleError> {
     let committee = staking::committee_of_era(host, era)?;
     Ok(committee.members.iter().map(|member| member.account).collect())
 }

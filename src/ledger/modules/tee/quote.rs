@@ -12,7 +12,6 @@ use crate::{
 use dcap_qvl::{
     QuoteCollateralV3,
     configs::RustCryptoConfig,
-    policy::Policy,
     quote::{EnclaveReport, Report, TDReport10},
     verify::QuoteVerifier,
 };
@@ -100,7 +99,7 @@ pub fn verify_quote(
     let policy = platform.policy(now_secs);
     let verify = || {
         let verifier = QuoteVerifier::new_prod().with_config::<RustCryptoConfig>();
-        verifier.verify_with_policy(quote, collateral, now_secs, &policy as &dyn Policy)
+        verifier.verify_with_policy(quote, collateral, now_secs, &policy)
     };
     // The verifier has no state that a panic could leave broken.
     let claims = catch_unwind(AssertUnwindSafe(verify)).ok().and_then(Result::ok).ok_or(QuoteError::Quote)?;

@@ -9,9 +9,9 @@ use super::{
     state,
 };
 use crate::{
-    crypto::{PublicKey, Signature, verify_all_zip215, verify_zip215},
+    crypto::{PublicKey, Signature, Zip215Item, verify_all_zip215, verify_zip215},
     ledger::{
-        abi::{ITee, TEE},
+        abi::{IFiles, ITee, TEE},
         audit::tag_message,
         modules::{
             files,
@@ -109,7 +109,7 @@ fn read_receipts(
     }
     let holders = files::holders(host, file)?;
     if holders.iter().all(|holder| holder.is_zero()) {
-        return Err(ModuleError::revert(crate::ledger::abi::IFiles::UnknownFile { id: file.into() }));
+        return Err(ModuleError::revert(IFiles::UnknownFile { id: file.into() }));
     }
     let (signatures, rest) = bytes.as_chunks::<SIGNATURE_BYTES>();
     let set: Vec<(u8, Address)> = (0u8..).zip(holders).filter(|(column, _)| columns >> column & 1 == 1).collect();
@@ -127,14 +127,8 @@ fn read_receipts(
 
 /// Verifies all receipts at once; looks for the bad one only if there is one.
 fn check_signatures(receipts: &[Receipt]) -> Result<(), ModuleError> {
-    let item = |receipt: &'_ Receipt| (receipt.signature, receipt.key);
-    let items: Vec<_> = receipts
-        .iter()
-        .map(|receipt| {
-            let (signature, key) = item(receipt);
-            (receipt.message.as_slice(), signature, key)
-        })
-        .collect();
+    let items: Vec<Zip215Item<'_>> =
+        receipts.iter().map(|receipt| (receipt.message.as_slice(), receipt.signature, receipt.key)).collect();
     if verify_all_zip215(&items) {
         return Ok(());
     }

@@ -49,7 +49,10 @@ fn attack_powers_of_another_key() {
     let mut refused = |key: &[u8], srs: &[u8]| {
         let call_data = ITee::openEpochCall { key: key.to_vec().into(), srs: srs.to_vec().into() };
         let result = call(&mut host, account(1), &call_data);
-        assert!(matches!(&result, Err(ModuleError::Revert(data)) if data[..4] == ITee::KeyInvalid::SELECTOR), "{result:?}");
+        assert!(
+            matches!(&result, Err(ModuleError::Revert(data)) if data[..4] == ITee::KeyInvalid::SELECTOR),
+            "{result:?}"
+        );
     };
     use alloy_sol_types::SolError;
     refused(&one.key, &two.srs);

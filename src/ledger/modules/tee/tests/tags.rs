@@ -70,7 +70,8 @@ impl World {
             self.keys[holder].sign(&receipt_message(CHAIN, manifest.id(), index, *holder)).0.to_vec().into()
         };
         let receipts = (0u8..).zip(&holders).map(sign).collect();
-        let deposit = IFiles::storeCall { manifest: codec::encode(&manifest).into(), beaconHeight: HEIGHT, holders, receipts };
+        let deposit =
+            IFiles::storeCall { manifest: codec::encode(&manifest).into(), beaconHeight: HEIGHT, holders, receipts };
         call_files(&mut self.host, &deposit).unwrap().into()
     }
 
