@@ -138,7 +138,7 @@ async fn a_block_that_cannot_be_executed_stops_the_node() {
     execution.begin(first).await.unwrap();
     let failure = tokio::time::timeout(DEADLINE, chain.chain.node().tasks.failure()).await.unwrap();
     assert!(failure.contains("block execution") && failure.contains("disk full"), "{failure}");
-    let refused = tokio::time::timeout(DEADLINE, execution.reached(1)).await.unwrap().unwrap_err();
-    assert!(refused.to_string().contains("block 1 is not executed"), "{refused}");
+    let refused = tokio::time::timeout(DEADLINE, execution.reached(2)).await.unwrap().unwrap_err();
+    assert!(refused.to_string().contains("block 2 is not executed"), "{refused}");
     assert_eq!(chain.reopened().chain.head().height(), 1);
 }
