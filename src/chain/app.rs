@@ -2,7 +2,7 @@
 //!
 //! Owns the glue between the engine's questions and [`FullChain`]. Must not know votes or sockets. Invariants: this node never
 //! proposes what it would not accept; everything slow runs on the node's compute pool; a height begins when its parent is
-//! decided and its grandparent executed.
+//! decided and its grandparent computed.
 
 use super::{
     bft::{Application, Tip},
@@ -142,7 +142,7 @@ impl Application for LedgerApp {
 fn tip_of(chain: &FullChain) -> Tip {
     let (newest, calendar) = (chain.ordered(), Calendar::of(&chain.spec().params));
     // What is executed knows the era after the one that the next block to be executed is of.
-    let next_era = calendar.first(calendar.era(chain.head().height() + 1) + 1);
+    let next_era = calendar.first(calendar.era(chain.computed().height() + 1) + 1);
     let upcoming = chain.committee_at(next_era).unwrap_or_else(|error| {
         // It is only dialled ahead of time.
         tracing::warn!(%error, "the committee of the next era cannot be read");
@@ -155,7 +155,7 @@ fn tip_of(chain: &FullChain) -> Tip {
 
 /// Builds the next block out of the pool.
 pub fn build(chain: &FullChain, keys: &NodeKeys, height: Height, round: u32, now_ms: u64) -> anyhow::Result<Block> {
-    let (newest, head, spec) = (chain.ordered(), chain.head(), chain.spec());
+    let (newest, head, spec) = (chain.ordered(), chain.computed(), chain.spec());
     let Decided { height: tip, id: parent, time_ms, beacon } = newest.block;
     anyhow::ensure!(height == tip + 1, "a block of height {height} was asked for at {tip}");
     let base_fee = head.base_fee_bound(height);
@@ -179,7 +179,7 @@ pub fn build(chain: &FullChain, keys: &NodeKeys, height: Height, round: u32, now
 
 /// Checks a proposed block against the newest one.
 pub fn validate(chain: &FullChain, block: &Block) -> Result<(), BlockFault> {
-    let (newest, head) = (chain.ordered(), chain.head());
+    let (newest, head) = (chain.ordered(), chain.computed());
     let Decided { height: tip, id: parent, time_ms: parent_time_ms, beacon: seed } = newest.block;
     let expected = Expected {
         chain_id: chain.spec().chain_id,

@@ -1,14 +1,15 @@
-//! Everything one full node knows of its chain: blocks, state, pool and head, and the step that executes a decided block.
+//! Everything one full node knows of its chain: blocks, state, pool and head, and the two steps that execute a decided block.
 //!
 //! Must not know the BFT engine, sockets or JSON. Invariants: state, receipts and the marker of the executed height change in one
-//! batch; the head readers see belongs to the state they read; after a crash every decided block is executed before anything else
-//! happens.
+//! batch; the head readers see belongs to the state they read, which is stored; a block is computed on the one before, stored or not;
+//! after a crash every decided block is executed before anything else happens.
 
 use super::{
     BlockFinalised,
     block_store::BlockStore,
     checkpoint,
     committees::{Committees, Seated},
+    computed::{Computed, NewestComputed},
     error::StoreError,
     head::{Decided, Head, Ordered},
     keeping::Keeping,
@@ -26,8 +27,8 @@ use super::{
 use crate::{
     kv::{Batch, Durability, Kv},
     ledger::{
-        commitment::{StateCommitment, StateTrie},
-        executor::{self, BlockEnv, Execution, Executor, Receipt, Rules},
+        commitment::StateTrie,
+        executor::{self, BlockEnv, Executor, Receipt, Rules},
         genesis::Genesis,
         state::{StateDelta, StateView},
         tx::{TxError, VerifiedTx},
@@ -70,7 +71,9 @@ pub struct FullChain {
     committees: Committees,
     ordered: Mutex<Arc<Ordered>>,
     head: watch::Sender<Arc<Head>>,
+    computed: NewestComputed,
     worker: Worker,
+    storer: Worker,
 }
 
 impl FullChain {
@@ -106,14 +109,15 @@ impl FullChain {
         let interval = Duration::from_millis(spec.params.block_interval_ms);
         let ordered = Ordered::new(Decided::from(&newest), next, node.clock.unix_ms(), interval);
         let ordered = Mutex::new(Arc::new(ordered));
-        let head = watch::Sender::new(Arc::new(Head::new(newest)));
+        let newest = Arc::new(Head::new(newest));
+        let (head, computed) = (watch::Sender::new(newest.clone()), NewestComputed::new(newest));
         let (recent, past, checkpointed) =
             (RecentStates::new(height, trie), PastStates::default(), Mutex::new(checkpointed));
         let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
         let executor = executor::chosen(executor, cores);
-        let (node, worker) = (node.clone(), node.workers.register("executor"));
+        let (worker, storer) = (node.workers.register("executor"), node.workers.register("block store"));
         let chain = Arc::new(Self {
-            node,
+            node: node.clone(),
             spec,
             blocks,
             state,
@@ -128,7 +132,9 @@ impl FullChain {
             committees,
             ordered,
             head,
+            computed,
             worker,
+            storer,
         });
         chain.recover()?;
         chain.pool.prune(chain.head().height(), &[], &[], chain.head().next_base_fee);
@@ -140,12 +146,17 @@ impl FullChain {
         &self.spec
     }
 
-    /// The newest executed block.
+    /// The newest block that is executed and stored.
     pub fn head(&self) -> Arc<Head> {
         self.head.borrow().clone()
     }
 
-    /// The newest decided block: the head, or the one after it that is being executed.
+    /// The newest block whose execution is known: the head, or the one after it that is being stored.
+    pub fn computed(&self) -> Arc<Head> {
+        self.computed.head()
+    }
+
+    /// The newest decided block: the newest computed one, or the one after it that is being executed.
     pub fn ordered(&self) -> Arc<Ordered> {
         self.ordered.lock().clone()
     }
@@ -157,6 +168,11 @@ impl FullChain {
     /// The head and its changes.
     pub fn watch(&self) -> watch::Receiver<Arc<Head>> {
         self.head.subscribe()
+    }
+
+    /// The newest computed block and its changes.
+    pub(super) fn watch_computed(&self) -> watch::Receiver<Arc<Head>> {
+        self.computed.watch()
     }
 
     /// Blocks, receipts and indexes.
@@ -243,9 +259,17 @@ impl FullChain {
         &self.node
     }
 
-    /// The committee that decides `height`, in the head's era or the next.
+    /// The committee that decides `height`, in the era of the newest computed block or the next.
     pub fn committee_at(&self, height: Height) -> Result<Arc<Seated>, StoreError> {
-        self.state.consistent(|view| self.committees.of(view, height))
+        // Not a consistent read, which would wait for the write that ordering is not to wait for. Whatever is written later than
+        // this was computed first, and shows in the head.
+        loop {
+            let head = self.computed();
+            let found = self.committees.of(&self.computed.unstored().above(&self.state), height);
+            if self.computed().height() == head.height() {
+                return found;
+            }
+        }
     }
 
     /// Verifies and admits a transaction.
@@ -280,23 +304,33 @@ impl FullChain {
         self.state.consistent(|view| read(view, &self.head()))
     }
 
-    /// Executes a block that was ordered, moves the head and tells whoever listens.
+    /// Executes a block that was ordered, stores what it did and tells whoever listens. Nothing else may be executed meanwhile.
     pub(super) fn execute(&self, block: Unexecuted) -> Result<Arc<Head>, StoreError> {
+        let computed = Arc::new(self.compute(block)?);
+        self.hand_over(&computed);
+        self.store(&computed)
+    }
+
+    /// First step: computes what a block does. The one before is computed, and may be being stored. Nobody sees the outcome yet.
+    pub(super) fn compute(&self, block: Unexecuted) -> Result<Computed, StoreError> {
         self.worker.busy(format!("block {}", block.decided.height));
-        let executed = self.run(block);
-        match &executed {
+        let computed = self.run(block);
+        match &computed {
             Ok(_) => self.worker.idle(),
             Err(e) => self.worker.error(e),
         }
-        executed
+        computed
     }
 
-    fn run(&self, block: Unexecuted) -> Result<Arc<Head>, StoreError> {
+    fn run(&self, block: Unexecuted) -> Result<Computed, StoreError> {
         let Unexecuted { decided, header, txs, positions, mut skipped } = block;
-        let (started, parent, Decided { height, id, time_ms, beacon }) = (Instant::now(), self.head(), decided);
+        let (started, parent, Decided { height, id, time_ms, beacon }) = (Instant::now(), self.computed(), decided);
         let failed = |reason: String| StoreError::Execution { height, reason };
         let env = BlockEnv { round: header.round, ..self.env(&parent, height, time_ms, beacon, header.proposer) };
-        let execution = self.executor.execute(&self.state, &env, &txs).map_err(|e| failed(e.to_string()))?;
+        // What is being stored now may be in the state when it is read, or not: it reads the same.
+        let unstored = self.computed.unstored();
+        let view = unstored.above(&self.state);
+        let execution = self.executor.execute(&view, &env, &txs).map_err(|e| failed(e.to_string()))?;
         skipped.extend(execution.skipped.iter().map(|skip| SkippedTx {
             index: positions[skip.index],
             hash: skip.hash.0,
@@ -304,38 +338,49 @@ impl FullChain {
         }));
         self.node.metrics.observe(Timer::BlockExecute, started.elapsed());
         let started = Instant::now();
-        let (trie, undo) = self.recent.after(&execution.delta);
+        let mut trie = unstored.trie().unwrap_or_else(|| self.recent.newest().1);
+        let (root, undo) = trie.apply_undoable(&execution.delta);
         self.node.metrics.observe(Timer::StateRoot, started.elapsed());
-        let header = execution.header(&env, trie.root(), &txs);
+        let header = execution.header(&env, root, &txs);
         let executed = ExecutedBlock { hash: header.hash_slow(), header, beacon, block: id, time_ms, skipped };
-        let head = self.store(executed, &execution, trie, &undo)?;
-        self.node.metrics.observe(Timer::BlockCommit, started.elapsed());
-        self.settle(&head, &execution.receipts, &execution.delta);
-        Ok(head)
+        Ok(Computed { head: Arc::new(Head::new(executed)), execution, trie, undo })
     }
 
-    fn store(
-        &self,
-        executed: ExecutedBlock,
-        execution: &Execution,
-        trie: StateTrie,
-        undo: &StateDelta,
-    ) -> Result<Arc<Head>, StoreError> {
-        let mut batch = Batch::new();
-        self.blocks.stage_executed(&mut batch, &executed, &execution.receipts)?;
-        let height = executed.height();
+    /// Between the steps: the next block may be computed on this one. The one before is stored.
+    pub(super) fn hand_over(&self, computed: &Arc<Computed>) {
+        self.computed.begin(computed);
+    }
+
+    /// Second step: stores a computed block, moves the head and tells whoever listens.
+    pub(super) fn store(&self, computed: &Computed) -> Result<Arc<Head>, StoreError> {
+        let started = Instant::now();
+        self.storer.busy(format!("block {}", computed.head.height()));
+        if let Err(error) = self.write(computed) {
+            self.storer.error(&error);
+            return Err(error);
+        }
+        self.node.metrics.observe(Timer::BlockCommit, started.elapsed());
+        self.settle(&computed.head, &computed.execution.receipts, &computed.execution.delta);
+        self.storer.idle();
+        Ok(computed.head.clone())
+    }
+
+    fn write(&self, computed: &Computed) -> Result<(), StoreError> {
+        let Computed { head, execution, trie, undo } = computed;
+        let (mut batch, height) = (Batch::new(), head.height());
+        self.blocks.stage_executed(&mut batch, &head.executed, &execution.receipts)?;
         self.blocks.stage_access_list(&mut batch, height, execution.access_list.encode());
         self.undo.stage(&mut batch, height, undo);
-        let head = Arc::new(Head::new(executed));
         // Buffered: the block is durable already, and a state lost to a power failure is computed again from it.
         let mut given_up = None;
         let publish = || {
-            given_up = self.recent.push(height, trie);
+            given_up = self.recent.push(height, trie.clone());
+            self.computed.stored();
             self.head.send_replace(head.clone());
         };
         self.state.commit(batch, &execution.delta, Durability::Buffered, publish)?;
         drop(given_up);
-        Ok(head)
+        Ok(())
     }
 
     /// What follows from an executed block in memory: the pool shrinks, counters move, subscribers hear of it.

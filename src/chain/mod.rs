@@ -14,6 +14,7 @@ mod checkpoint;
 mod checkpointer;
 mod checks;
 mod committees;
+mod computed;
 pub mod dev;
 mod duties;
 mod error;
@@ -41,6 +42,8 @@ mod order;
 #[cfg(test)]
 mod order_tests;
 mod past;
+#[cfg(test)]
+mod pipeline_tests;
 mod read_cache;
 mod recent;
 mod records;

@@ -1,8 +1,8 @@
 //! From a decided block to the one that the next is built on.
 //!
 //! Owns the order of these steps, on which crash recovery rests: a block is stored durably, then it takes its place, then it is
-//! executed. Must not know the BFT engine. Invariants: a block takes its place once its parent is executed; whatever is ordered and
-//! not executed when the node stops is executed at its next start.
+//! executed. Must not know the BFT engine. Invariants: a block takes its place once its parent is computed; whatever is ordered and
+//! not stored as executed when the node stops is executed at its next start.
 
 use super::{
     error::StoreError,
@@ -44,7 +44,7 @@ impl FullChain {
     pub(super) fn append(&self, block: &Block, certificate: &Certificate) -> Result<bool, StoreError> {
         self.check_certificate(block, certificate)?;
         self.blocks().append(block, certificate)?;
-        Ok(block.header.height > self.head().height())
+        Ok(block.header.height > self.computed().height())
     }
 
     /// Executes a block that is stored.
@@ -52,9 +52,9 @@ impl FullChain {
         self.execute(self.order(block)?)
     }
 
-    /// The block after the newest executed one becomes the one on which the next is built.
+    /// The block after the newest computed one becomes the one on which the next is built.
     pub(super) fn order(&self, block: &Block) -> Result<Unexecuted, StoreError> {
-        let (head, height) = (self.head(), block.header.height);
+        let (head, height) = (self.computed(), block.header.height);
         if height != head.height() + 1 {
             return Err(StoreError::OutOfOrder { found: height, tip: head.height() });
         }

@@ -1,11 +1,8 @@
 //! The states of the newest blocks as tries: proofs are asked for the block that is certified, which is not the newest.
 //!
-//! Owns how many are kept. Must not know blocks. Invariant: heights are consecutive and the last is the newest executed one.
+//! Owns how many are kept. Must not know blocks. Invariant: heights are consecutive and the last is the newest stored one.
 
-use crate::{
-    ledger::{commitment::StateTrie, state::StateDelta},
-    types::Height,
-};
+use crate::{ledger::commitment::StateTrie, types::Height};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 
@@ -21,13 +18,6 @@ impl RecentStates {
     /// Begins with the state of `height`.
     pub fn new(height: Height, trie: StateTrie) -> Self {
         Self { states: Mutex::new(VecDeque::from([(height, trie)])) }
-    }
-
-    /// The newest state with `delta` applied, and the delta that takes it back. It is kept once [`RecentStates::push`] is told.
-    pub fn after(&self, delta: &StateDelta) -> (StateTrie, StateDelta) {
-        let mut trie = self.newest().1;
-        let (_, undo) = trie.apply_undoable(delta);
-        (trie, undo)
     }
 
     /// Keeps the state of the next block. Returns the one that is not kept any more: giving it up takes time that no lock should.
@@ -60,7 +50,10 @@ impl RecentStates {
 mod tests {
     use super::*;
     use crate::{
-        ledger::state::{AccountDelta, AccountInfo},
+        ledger::{
+            commitment::StateCommitment,
+            state::{AccountDelta, AccountInfo, StateDelta},
+        },
         types::{Address, U256},
     };
     use std::collections::BTreeMap;
@@ -76,7 +69,9 @@ mod tests {
         };
         let last = 5 + 2 * KEPT_STATES;
         for height in 6..=last {
-            let given_up = recent.push(height, recent.after(&paid(height)).0);
+            let mut trie = recent.newest().1;
+            trie.apply(&paid(height));
+            let given_up = recent.push(height, trie);
             assert_eq!(given_up.is_some(), height >= 5 + KEPT_STATES);
         }
         let balance = |height| recent.at(height).map(|trie| trie.account(&address).unwrap().info.balance);

@@ -73,7 +73,7 @@ impl Fixture {
         Self::on(Arc::new(MemoryKv::new())).unwrap()
     }
 
-    fn on(kv: Arc<MemoryKv>) -> Result<Self, StoreError> {
+    pub(super) fn on(kv: Arc<MemoryKv>) -> Result<Self, StoreError> {
         let keys = NodeKeys::derive(&[7; 32]);
         let chain = FullChain::open(&node(), kv.clone(), &genesis(&keys))?;
         Ok(Self { keys, kv, chain })

@@ -96,8 +96,9 @@ metrics! {
         Signatures, "signatures_seconds", "Checking the signatures of transactions that arrive together";
         BlockExecute, "block_execute_seconds", "Execution of a block";
         ExecutionWait, "execution_wait_seconds", "Waiting for the execution of a block before the ordering can go on";
+        StoreWait, "store_wait_seconds", "Waiting of an executed block until the one before it is stored";
         StateRoot, "state_root_seconds", "Changing the commitment to the state after a block";
-        BlockCommit, "block_commit_seconds", "Writing a block and its state";
+        BlockCommit, "block_commit_seconds", "Writing an executed block and its state";
         Put, "put_seconds", "Storing a file, from its first byte to its final transaction";
         Get, "get_seconds", "Giving a file back, from the request to its last byte";
         FragmentPush, "fragment_push_seconds", "Pushing a fragment until its receipt";
