@@ -129,11 +129,7 @@ pub async fn audit_round_at(chain: &dyn ChainClient, number: u64) -> Result<Opti
 }
 
 /// Members that verify a miner in a round; none while nobody is drawn yet.
-pub async fn audit_committee(
-    chain: &dyn ChainClient,
-    round: u64,
-    miner: Address,
-) -> Result<Vec<Address>, ChainError> {
+pub async fn audit_committee(chain: &dyn ChainClient, round: u64, miner: Address) -> Result<Vec<Address>, ChainError> {
     let found = ask_known(chain, AUDITS, &IAudits::committeeCall { round, miner }).await?;
     Ok(found.unwrap_or_default())
 }

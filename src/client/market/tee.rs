@@ -6,7 +6,7 @@ use super::{ask_module, list_all, no_state};
 use crate::{
     client::{ChainClient, ChainError},
     ledger::abi::{ITee, TEE},
-    types::{Address, B256, FileId, Height, U256},
+    types::{Address, B256, FileId, Height, U256, params::FRAGMENTS},
 };
 use serde::{Deserialize, Serialize};
 
@@ -146,25 +146,12 @@ pub struct KeyEpoch {
     pub opened_at: Height,
     /// What its tags are worth.
     pub state: EpochState,
-    /// Files tagged with it.
-    pub files: u64,
+    /// Files that have tags of it.
+    pub tagged: u64,
 }
 
-/// Which columns of a file have tags.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TagsOf {
-    /// The epoch of the key.
-    pub epoch: u64,
-    /// A bit for each column.
-    pub columns: u16,
-}
-
-impl TagsOf {
-    /// Whether a column has tags.
-    pub fn has(self, column: u8) -> bool {
-        1u16.checked_shl(u32::from(column)).is_some_and(|bit| self.columns & bit != 0)
-    }
-}
+/// The key epoch of the tags of each column of a file, where it has some.
+pub type TaggedColumns = [Option<u64>; FRAGMENTS];
 
 /// Every registered worker.
 pub async fn tee_workers(chain: &dyn ChainClient) -> Result<Vec<TeeWorker>, ChainError> {
@@ -182,10 +169,14 @@ pub async fn key_epochs(chain: &dyn ChainClient, limit: u64) -> Result<Vec<KeyEp
     Ok(found)
 }
 
-/// Which columns of a file have tags, if any has.
-pub async fn tags_of(chain: &dyn ChainClient, file: FileId) -> Result<Option<TagsOf>, ChainError> {
+/// Which columns of a file have tags.
+pub async fn tags_of(chain: &dyn ChainClient, file: FileId) -> Result<TaggedColumns, ChainError> {
     let found = ask_module(chain, TEE, &ITee::tagsOfCall { file: file.into() }).await?;
-    Ok((found.columns != 0).then_some(TagsOf { epoch: found.epoch, columns: found.columns }))
+    Ok(tagged(found.epoch, found.columns))
+}
+
+fn tagged(epoch: u64, columns: u16) -> TaggedColumns {
+    std::array::from_fn(|column| (columns >> column & 1 == 1).then_some(epoch))
 }
 
 fn worker(worker: ITee::Worker) -> Result<TeeWorker, ChainError> {
@@ -226,8 +217,8 @@ fn epoch(epoch: ITee::Epoch) -> Result<KeyEpoch, ChainError> {
         2 => EpochState::Suspended,
         other => return no_state(&format!("key epoch {}", epoch.number), other),
     };
-    let ITee::Epoch { number, opener, openedAt: opened_at, files, .. } = epoch;
-    Ok(KeyEpoch { number, opener, opened_at, state, files })
+    let ITee::Epoch { number, opener, openedAt: opened_at, files: tagged, .. } = epoch;
+    Ok(KeyEpoch { number, opener, opened_at, state, tagged })
 }
 
 #[cfg(test)]
@@ -236,9 +227,9 @@ mod tests {
 
     #[test]
     fn columns_are_bits() {
-        let tags = TagsOf { epoch: 1, columns: 0b1000_0000_0101 };
-        let tagged: Vec<u8> = (0..=255).filter(|column| tags.has(*column)).collect();
-        assert_eq!(tagged, [0, 2, 11]);
+        let (yes, no) = (Some(7), None);
+        assert_eq!(tagged(7, 0b1000_0000_0101), [yes, no, yes, no, no, no, no, no, no, no, no, yes]);
+        assert_eq!(tagged(7, 0), [None; FRAGMENTS]);
     }
 
     #[test]
