@@ -73,7 +73,9 @@ pub async fn audits(args: AuditsArgs, global: &Global, output: &Output) -> anyho
     for miner in miner_details(chain).await?.iter().filter(|m| m.since < opened_at && m.state != MinerState::Lost) {
         rows.insert(miner.account, MinerRow::new(miner.account));
     }
-    each_event(chain, opened_at, terms.vote_until(round).min(height), |block, event| {
+    // An appeal is opened and then decided, each within the blocks for appeals.
+    let appeals = terms.appeal_blocks.saturating_mul(2);
+    each_event(chain, opened_at, terms.vote_until(round).saturating_add(appeals).min(height), |block, event| {
         note(&mut rows, round, block, event);
     })
     .await?;
@@ -91,7 +93,8 @@ impl MinerRow {
 fn note(rows: &mut BTreeMap<Address, MinerRow>, asked: u64, block: Height, event: &ChainEvent) {
     let (ChainEvent::Answered { miner, round, .. }
     | ChainEvent::Proven { miner, round, .. }
-    | ChainEvent::AuditDecided { miner, round, .. }) = event
+    | ChainEvent::AuditDecided { miner, round, .. }
+    | ChainEvent::AppealDecided { miner, round, .. }) = event
     else {
         return;
     };
@@ -102,8 +105,8 @@ fn note(rows: &mut BTreeMap<Address, MinerRow>, asked: u64, block: Height, event
     match event {
         ChainEvent::Answered { .. } => row.answered_at = Some(block),
         ChainEvent::Proven { .. } => row.proven_at = Some(block),
-        // A later decision is the one after an appeal.
-        _ => row.decided = AuditRow::of(block, event),
+        ChainEvent::AuditDecided { .. } => row.decided = AuditRow::of(block, event),
+        _ => row.decided.iter_mut().for_each(|row| row.appeal(event)),
     }
 }
 

@@ -73,6 +73,15 @@ impl AuditRow {
         })
     }
 
+    /// Takes over what an appeal about this round changed.
+    pub fn appeal(&mut self, event: &ChainEvent) {
+        let ChainEvent::AppealDecided { appeal, miner, round, verdict, upheld: true } = event else { return };
+        if let Some(known) = Verdict::decode(*verdict).filter(|_| *miner == self.miner && *round == self.round) {
+            self.verdict = Some(known.into());
+            self.words = format!("{} (appeal {appeal})", words(known));
+        }
+    }
+
     /// Cells of a table with the columns of [`AUDIT_COLUMNS`].
     pub fn cells(&self) -> Vec<String> {
         vec![
@@ -97,6 +106,7 @@ pub async fn audits_of(
 ) -> anyhow::Result<Vec<AuditRow>> {
     let mut rows = Vec::new();
     each_event(chain, from, to, |block, event| {
+        rows.iter_mut().for_each(|row: &mut AuditRow| row.appeal(event));
         rows.extend(AuditRow::of(block, event).filter(|row| row.miner == account));
     })
     .await?;
@@ -156,5 +166,14 @@ mod tests {
         assert_eq!(row.cells(), ["40", "812", "data missed", "2", ""]);
         assert_eq!(AuditRow::of(812, &made(99)).unwrap().words, "verdict 99");
         assert!(AuditRow::of(1, &ChainEvent::EpochClosed { epoch: 1 }).is_none());
+        let passed = Verdict { spot: Outcome::Passed, ..Verdict::default() }.encode();
+        let ruled = |round, upheld| ChainEvent::AppealDecided { appeal: 3, miner, round, verdict: passed, upheld };
+        let mut row = row;
+        for other in [ruled(39, true), ruled(40, false)] {
+            row.appeal(&other);
+            assert_eq!(row.words, "data missed");
+        }
+        row.appeal(&ruled(40, true));
+        assert_eq!(row.words, "data passed (appeal 3)");
     }
 }

@@ -26,6 +26,7 @@ use crate::{
 };
 use clap::Args;
 use serde::Serialize;
+use std::collections::BTreeMap;
 
 /// Owners whose leases are shown.
 const OWNERS_SHOWN: usize = 10;
@@ -74,6 +75,29 @@ struct Column {
     /// Rounds that asked for it and were not.
     faults: u64,
     newest: Option<NewestAudit>,
+    /// Decided rounds that asked for it, as appeals left them.
+    #[serde(skip)]
+    rounds: BTreeMap<u64, (Height, Verdict)>,
+}
+
+impl Column {
+    /// Counts the rounds.
+    fn settle(&mut self) {
+        let verdicts = || self.rounds.values().map(|(_, verdict)| *verdict);
+        let passed = verdicts().filter(|verdict| verdict.service_passed() && verdict.spot == Outcome::Passed).count();
+        let faults = verdicts().filter(|verdict| !verdict.service_passed()).count();
+        let newest = self.rounds.last_key_value();
+        self.newest = newest.map(|(round, (block, verdict))| NewestAudit {
+            round: *round,
+            block: *block,
+            verdict: (*verdict).into(),
+        });
+        (self.passed, self.faults) = (wide(passed), wide(faults));
+    }
+}
+
+fn wide(count: usize) -> u64 {
+    u64::try_from(count).expect("a count fits 64 bits")
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -124,6 +148,7 @@ fn columns_of(file: &FileStat, tags: TaggedColumns) -> Vec<Column> {
         passed: 0,
         faults: 0,
         newest: None,
+        rounds: BTreeMap::new(),
     };
     fragments.iter().map(column).collect()
 }
@@ -134,6 +159,7 @@ async fn count_audits(chain: &dyn ChainClient, file: &FileStat, columns: &mut [C
     let from = file.block.max(height.saturating_sub(LOOK_BACK_BLOCKS));
     each_event(chain, from, height, |block, event| note(columns, file, &|round| terms.opened_at(round), block, event))
         .await?;
+    columns.iter_mut().for_each(Column::settle);
     Ok(from)
 }
 
@@ -141,19 +167,21 @@ fn note(columns: &mut [Column], file: &FileStat, opened_at: &dyn Fn(u64) -> Heig
     match event {
         ChainEvent::RepairCompleted { file: id, column, to, .. } if *id == file.id => {
             for known in columns.iter_mut().filter(|known| known.column == *column && known.holder == *to) {
-                (known.held_since, known.passed, known.faults, known.newest) = (block, 0, 0, None);
+                known.held_since = block;
+                known.rounds.clear();
             }
         }
         ChainEvent::AuditDecided { miner, round, verdict, .. } => {
             let Some(verdict) = Verdict::decode(*verdict) else { return };
             let asked = |known: &&mut Column| known.holder == *miner && opened_at(*round) > known.held_since;
             for known in columns.iter_mut().filter(asked) {
-                match verdict.service_passed() {
-                    true if verdict.spot == Outcome::Passed => known.passed += 1,
-                    true => {}
-                    false => known.faults += 1,
-                }
-                known.newest = Some(NewestAudit { round: *round, block, verdict: verdict.into() });
+                known.rounds.insert(*round, (block, verdict));
+            }
+        }
+        ChainEvent::AppealDecided { miner, round, verdict, upheld: true, .. } => {
+            let Some(ruled) = Verdict::decode(*verdict) else { return };
+            for known in columns.iter_mut().filter(|known| known.holder == *miner) {
+                known.rounds.entry(*round).and_modify(|(_, verdict)| *verdict = ruled);
             }
         }
         _ => {}
@@ -288,6 +316,10 @@ mod tests {
         ChainEvent::AuditDecided { miner, round, verdict, strikes: 0, fined: U256::ZERO }
     }
 
+    fn missed() -> u8 {
+        Verdict { spot: Outcome::Missed, ..Verdict::default() }.encode()
+    }
+
     #[test]
     fn only_rounds_after_the_holder_had_the_column_count() {
         let file = file();
@@ -307,8 +339,10 @@ mod tests {
         seen(78, decided(CELLAR, 3, Outcome::Missed));
         seen(79, decided(ATTIC, 3, Outcome::NotDue));
         seen(98, decided(CELLAR, 4, Outcome::Missed));
+        seen(99, ChainEvent::AppealDecided { appeal: 1, miner: ATTIC, round: 2, verdict: missed(), upheld: true });
+        columns.iter_mut().for_each(Column::settle);
         let counted: Vec<_> = columns.iter().map(|c| (c.tagged, c.held_since, c.passed, c.faults)).collect();
-        assert_eq!(counted, [(Some(2), 30, 1, 0), (None, 70, 0, 1)]);
+        assert_eq!(counted, [(Some(2), 30, 0, 1), (None, 70, 0, 1)]);
         let newest: Vec<_> = columns.iter().filter_map(|c| c.newest.as_ref().map(|audit| audit.round)).collect();
         assert_eq!(newest, [3, 4]);
     }
@@ -319,6 +353,7 @@ mod tests {
         let mut columns = columns_of(&file, tags());
         note(&mut columns, &file, &|round| round * 20, 58, &decided(ATTIC, 2, Outcome::Passed));
         note(&mut columns, &file, &|round| round * 20, 58, &decided(CELLAR, 2, Outcome::Missed));
+        columns.iter_mut().for_each(Column::settle);
         let document = StatDocument { file, leases: vec![lease()], columns, audited_from: Some(40) };
         let text = describe(&document);
         let expected = "space   3 MiB of `photos` (territory 7, active), 0.0029296875 CESS a day; 2.50 days left, 10 CESS a day for all 10 GiB\n\

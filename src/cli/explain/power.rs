@@ -87,7 +87,9 @@ async fn miner_power(
     let share = reward_share(chain, account, blocks.era).await?;
     let terms = audit_terms(chain).await?;
     let in_era = |round: u64| (blocks.first_block..=blocks.last_block).contains(&terms.opened_at(round));
-    let until = terms.vote_until(terms.round_at(blocks.last_block)).min(height);
+    // An appeal is opened and then decided, each within the blocks for appeals.
+    let votes = terms.vote_until(terms.round_at(blocks.last_block));
+    let until = votes.saturating_add(terms.appeal_blocks.saturating_mul(2)).min(height);
     let mut audits = audits_of(chain, account, blocks.first_block, until).await?;
     audits.retain(|row| in_era(row.round));
     let round = terms.round_at(height);

@@ -149,11 +149,18 @@ fn describe_miner(miner: &MinerPay, over: bool) -> String {
 
 /// A miner's pay in one line.
 pub fn describe_account(account: &RewardAccount) -> String {
+    let parts = match account.locked.is_zero() {
+        true => String::new(),
+        false => format!(
+            " ({} with each part, the next from block {} on)",
+            format_tokens(account.part),
+            account.next_part_at
+        ),
+    };
     format!(
-        "{} can be claimed, {} is locked ({} with each part), {} was paid; era {} is the next to be settled",
+        "{} can be claimed, {} is locked{parts}, {} was paid; era {} is the next to be settled",
         format_tokens(account.claimable),
         format_tokens(account.locked),
-        format_tokens(account.part),
         format_tokens(account.paid),
         account.next_era
     )
@@ -218,7 +225,7 @@ mod tests {
                 locked: Amount::tokens(15).0,
                 paid: Amount::tokens(2).0,
                 part: Amount::tokens(1).0 / U256::from(4),
-                next_part_at: 13,
+                next_part_at: 960,
             }),
             at_once_percent: 50,
             parts: 90,
@@ -236,7 +243,7 @@ mod tests {
              rent      8 · 1000 / 2000 = 4 (50.00 %)\n\
              together  31, 50 % of it at once and the rest in 90 parts\n\
              state     settled; the next claim takes it into the account\n\
-             account   16 can be claimed, 15 is locked (0.25 with each part), 2 was paid; era 12 is the next to be settled\n"
+             account   16 can be claimed, 15 is locked (0.25 with each part, the next from block 960 on), 2 was paid; era 12 is the next to be settled\n"
         );
     }
 

@@ -93,6 +93,7 @@ impl Found {
                 let is_fault = |row: &AuditRow| row.verdict.is_some_and(|row| row.verdict().is_fault());
                 self.rounds.extend(AuditRow::of(block, event).filter(is_fault));
             }
+            ChainEvent::AppealDecided { .. } => self.rounds.iter_mut().for_each(|row| row.appeal(event)),
             ChainEvent::MinerFined { account: miner, amount, burnt, bounty } if *miner == account => {
                 self.fines.push(fine(amount, burnt, bounty, "faults in a row".into()));
             }

@@ -65,7 +65,7 @@ pub struct RewardAccount {
     pub paid: U256,
     /// Released with each part.
     pub part: U256,
-    /// When the next part is released, as the module counts.
+    /// First block that may release the next part, 0 if nothing is locked.
     pub next_part_at: u64,
 }
 
