@@ -1,4 +1,4 @@
-//! `put`, `get`, `stat`, `ls`, `rm`.
+//! `put`, `get`, `ls`, `rm`.
 
 use super::{
     Global, Usage, chunks,
@@ -9,7 +9,7 @@ use super::{
 use crate::{
     client::{
         ChainClient, FileRecord, TxOutcome, Wallet,
-        gateway::{FileStat, GatewayClient, GatewayError, StoreCall, StoredFile, UploadRequest, UploadState},
+        gateway::{GatewayClient, GatewayError, StoreCall, StoredFile, UploadRequest, UploadState},
         store_in,
     },
     crypto::hash,
@@ -60,13 +60,6 @@ pub struct GetArgs {
     /// Only these bytes, `START-END`, both included
     #[arg(long, value_name = "START-END")]
     range: Option<String>,
-}
-
-/// Arguments of `cess stat`.
-#[derive(Debug, Args)]
-pub struct StatArgs {
-    /// File id
-    id: String,
 }
 
 /// Arguments of `cess ls`.
@@ -294,52 +287,6 @@ async fn receive(
     sink.finish().await.context("cannot write the output")
 }
 
-/// Shows a file's segments, fragments and holders.
-pub async fn stat(args: StatArgs, global: &Global, output: &Output) -> anyhow::Result<()> {
-    let id = file_id(&args.id)?;
-    let target = Target::find(global)?;
-    let stat = target.gateway().await?.stat(id).await?;
-    output.document(&stat, describe_stat)
-}
-
-fn describe_stat(stat: &FileStat) -> String {
-    let owners: Vec<String> = stat.owners.iter().map(Address::to_string).collect();
-    let mut out = format!(
-        "file    {}\nsize    {}\nowner   {}\nblock   {}\ntx      {}\n",
-        stat.id,
-        ByteCount(stat.size),
-        owners.join(", "),
-        stat.block,
-        stat.tx.map_or_else(|| "-".to_owned(), |tx| tx.to_string()),
-    );
-    for segment in &stat.segments {
-        let healthy = segment.fragments.iter().filter(|f| f.healthy).count();
-        out.push_str(&format!(
-            "\nsegment {} {} {} ({healthy} of {} fragments healthy)\n",
-            segment.index,
-            short(&segment.id.to_string()),
-            ByteCount(segment.len),
-            segment.fragments.len()
-        ));
-        let rows: Vec<Vec<String>> = segment
-            .fragments
-            .iter()
-            .map(|f| {
-                vec![
-                    f.index.to_string(),
-                    short(&f.id.to_string()),
-                    ByteCount(f.len).to_string(),
-                    f.node.clone(),
-                    short(&f.holder.to_string()),
-                    if f.healthy { "ok" } else { "missing" }.to_owned(),
-                ]
-            })
-            .collect();
-        out.push_str(&table(&["#", "fragment", "size", "node", "holder", "state"], &rows));
-    }
-    out
-}
-
 /// Lists an account's files.
 pub async fn ls(args: LsArgs, global: &Global, output: &Output) -> anyhow::Result<()> {
     let target = Target::find(global)?;
@@ -416,7 +363,8 @@ fn resume_key(path: &Path, meta: &std::fs::Metadata, owner: Address) -> String {
     hex::encode(digest)
 }
 
-fn file_id(text: &str) -> anyhow::Result<FileId> {
+/// Reads a file's id.
+pub fn file_id(text: &str) -> anyhow::Result<FileId> {
     text.parse().map_err(|e: crate::types::IdError| Usage(e.to_string()).into())
 }
 

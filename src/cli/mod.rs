@@ -5,21 +5,32 @@
 //! exactly one document.
 
 mod accounts;
+mod audits;
 mod bench;
 mod chunks;
 mod dev;
+mod events;
+mod explain;
 mod files;
+mod guide;
+mod history;
 mod import;
 mod light;
 mod local;
+mod miner;
+mod names;
 mod output;
+mod repair;
 mod run;
 mod space;
 mod stake;
+mod stat;
 mod status;
 mod target;
+mod tee;
 mod transfer;
 mod validators;
+mod verdicts;
 
 use clap::{Args, Parser, Subcommand};
 use output::Output;
@@ -66,8 +77,8 @@ enum Command {
     Put(files::PutArgs),
     /// Fetch a file
     Get(files::GetArgs),
-    /// Show where a file's fragments are and how they are
-    Stat(files::StatArgs),
+    /// Show where a file's fragments are, how they are, how their audits went and what they cost
+    Stat(stat::StatArgs),
     /// List files
     Ls(files::LsArgs),
     /// Give up ownership of a file; the last owner's call deletes it
@@ -84,11 +95,23 @@ enum Command {
     Validators,
     /// Show why something is as it is
     #[command(subcommand)]
-    Explain(validators::ExplainCommand),
+    Explain(explain::ExplainCommand),
     /// Verify a block's header by certificates alone, from genesis on
     Light(light::LightArgs),
     /// Stake in the name of a node, and make it a candidate
     Stake(stake::StakeArgs),
+    /// Show miners, and act in the name of one
+    Miner(miner::MinerArgs),
+    /// Show how a round of audits went
+    Audits(audits::AuditsArgs),
+    /// Show TEE workers and their keys
+    #[command(subcommand)]
+    Tee(tee::TeeCommand),
+    /// Show what waits for repair
+    #[command(subcommand)]
+    Repair(repair::RepairCommand),
+    /// Show what happens on the chain, in words
+    Events(events::EventsArgs),
     /// Show background workers
     #[command(subcommand)]
     Worker(status::WorkerCommand),
@@ -135,7 +158,7 @@ fn dispatch(cli: Cli, output: &Output) -> anyhow::Result<()> {
         Command::Config => output.text(crate::config::Config::example_toml().trim_end()),
         Command::Put(args) => block_on(files::put(&args, global, output)).map(drop),
         Command::Get(args) => block_on(files::get(&args, global, output)),
-        Command::Stat(args) => block_on(files::stat(args, global, output)),
+        Command::Stat(args) => block_on(stat::stat(args, global, output)),
         Command::Ls(args) => block_on(files::ls(args, global, output)),
         Command::Rm(args) => block_on(files::rm(args, global, output)),
         Command::Space(args) => block_on(space::space(args, global, output)),
@@ -144,9 +167,14 @@ fn dispatch(cli: Cli, output: &Output) -> anyhow::Result<()> {
         Command::Bench(command) => block_on(bench::run(command, global, output)),
         Command::Status => block_on(status::status(global, output)),
         Command::Validators => block_on(validators::validators(global, output)),
-        Command::Explain(command) => block_on(validators::explain(command, global, output)),
+        Command::Explain(command) => block_on(explain::explain(command, global, output)),
         Command::Light(args) => block_on(light::light(args, global, output)),
         Command::Stake(args) => block_on(stake::stake(args, global, output)),
+        Command::Miner(args) => block_on(miner::miner(args, global, output)),
+        Command::Audits(args) => block_on(audits::audits(args, global, output)),
+        Command::Tee(command) => block_on(tee::tee(command, global, output)),
+        Command::Repair(command) => block_on(repair::repair(command, global, output)),
+        Command::Events(args) => block_on(events::events(args, global, output)),
         Command::Worker(command) => block_on(status::worker(command, global, output)),
     }
 }

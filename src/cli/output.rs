@@ -31,12 +31,22 @@ impl Output {
 
     /// Prints plain text.
     pub fn text(&self, text: &str) -> anyhow::Result<()> {
+        self.written(text).map(drop)
+    }
+
+    /// As [`Output::document`], for one of many on a line each; says whether anybody still reads them.
+    pub fn line<T: Serialize>(&self, value: &T, human: impl FnOnce(&T) -> String) -> anyhow::Result<bool> {
+        let text = if self.json { serde_json::to_string(value)? } else { human(value) };
+        self.written(&text)
+    }
+
+    fn written(&self, text: &str) -> anyhow::Result<bool> {
         if self.silent {
-            return Ok(());
+            return Ok(true);
         }
         match writeln!(std::io::stdout(), "{text}") {
-            Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-            other => Ok(other?),
+            Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
+            other => Ok(other.map(|()| true)?),
         }
     }
 
@@ -46,6 +56,11 @@ impl Output {
             // A closed stderr must not fail the command.
             let _ = writeln!(std::io::stderr(), "{text}");
         }
+    }
+
+    /// Whether a person reads along on a terminal.
+    pub fn is_interactive(&self) -> bool {
+        !self.json && !self.quiet && std::io::stderr().is_terminal() && std::io::stdout().is_terminal()
     }
 
     /// The error with its causes and, where there is one, a thing to try.

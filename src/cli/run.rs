@@ -1,8 +1,8 @@
 //! `run`: one node in this process.
 
-use super::{Usage, home_dir, output::Output};
+use super::{Usage, guide::Guide, home_dir, output::Output};
 use crate::{
-    roles::{self, Setup, SetupRequest},
+    roles::{self, Setup, SetupRequest, Watcher},
     runtime::{CpuPool, Node, Signals, telemetry},
     types::{ByteCount, Role},
 };
@@ -73,7 +73,17 @@ async fn serve(args: RunArgs, output: &Output, pool: CpuPool) -> anyhow::Result<
     let node = Node::new(&setup.config.node.name, pool);
     let roles: Vec<&str> = setup.config.node.roles.iter().map(|role| role.name()).collect();
     output.note(&format!("{} ({}) in {}", node.name, roles.join(", "), dir.display()));
-    roles::start(&node, setup).await?;
+    let guided = output.is_interactive() && setup.config.node.roles.contains(&Role::Storage);
+    let guide = guided.then(|| Guide::new(&node, &setup, output));
+    let watcher = guide.as_ref().map(|guide| guide as &dyn Watcher);
+    tokio::select! {
+        name = signals.next() => {
+            output.note(&format!("{name}: stopping (again to force)"));
+            signals.unless_forced(node.tasks.shutdown()).await;
+            return Ok(());
+        }
+        started = roles::start_watched(&node, setup, watcher) => started?,
+    }
     let failure = tokio::select! {
         name = signals.next() => {
             output.note(&format!("{name}: stopping (again to force)"));

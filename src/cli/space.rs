@@ -165,13 +165,18 @@ struct Done {
 
 /// A territory with what follows from the height.
 #[derive(Serialize)]
-struct Shown {
+pub struct Shown {
+    /// The territory.
     #[serde(flatten)]
-    record: TerritoryRecord,
-    free: u64,
-    remaining_blocks: u64,
-    remaining_days: f64,
-    price_per_day: U256,
+    pub record: TerritoryRecord,
+    /// Bytes that files may still be charged with.
+    pub free: u64,
+    /// Blocks until it freezes.
+    pub remaining_blocks: u64,
+    /// The same in days, as leases count them.
+    pub remaining_days: f64,
+    /// What all of it costs a day.
+    pub price_per_day: U256,
 }
 
 #[derive(Serialize)]
@@ -478,7 +483,8 @@ impl Desk<'_> {
     }
 }
 
-fn shown(record: TerritoryRecord, height: Height, totals: &abi::Totals) -> Shown {
+/// What follows for a territory from the height.
+pub fn shown(record: TerritoryRecord, height: Height, totals: &abi::Totals) -> Shown {
     let (remaining, day) = (record.deadline.saturating_sub(height), totals.dayBlocks.max(1));
     Shown {
         free: record.free(),
@@ -534,7 +540,8 @@ fn describe(shown: &Shown) -> String {
     )
 }
 
-fn bytes(count: U256) -> String {
+/// A count of bytes that may be beyond 64 bits.
+pub fn bytes(count: U256) -> String {
     u64::try_from(count).map_or_else(|_| format!("{count} B"), |count| ByteCount(count).to_string())
 }
 

@@ -46,6 +46,12 @@ impl Target {
         ready.nodes.iter().map(open).collect()
     }
 
+    /// The directory of a node of the default localnet.
+    pub fn node_dir(&self, name: &str) -> Option<PathBuf> {
+        let node = self.ready.as_ref()?.nodes.iter().find(|node| node.name == name)?;
+        Some(node.dir.clone())
+    }
+
     /// The genesis file of the default localnet, if that is the node talked to.
     pub fn genesis(&self) -> Option<PathBuf> {
         self.ready.as_ref().map(|_| localnet_dir().join("validator-0").join("genesis.json"))

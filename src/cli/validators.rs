@@ -15,21 +15,10 @@ use crate::{
 };
 use alloy_sol_types::SolCall;
 use anyhow::Context;
-use clap::Subcommand;
 use serde::Serialize;
 
 /// Candidates asked for at a time.
 const PAGE: u64 = 64;
-
-/// Subcommands of `cess explain`.
-#[derive(Debug, Subcommand)]
-pub enum ExplainCommand {
-    /// Show why each seat of an era's committee was won
-    Committee {
-        /// Number of the era, at most the next one
-        era: u64,
-    },
-}
 
 /// Asks the staking module.
 pub async fn ask<C: SolCall>(chain: &dyn ChainClient, call: &C) -> anyhow::Result<C::Return> {
@@ -197,12 +186,9 @@ struct CreditRow {
     credit: u64,
 }
 
-/// Explains what is asked for.
-pub async fn explain(command: ExplainCommand, global: &Global, output: &Output) -> anyhow::Result<()> {
-    let ExplainCommand::Committee { era } = command;
-    let target = Target::find(global)?;
-    let document = committee(target.chain.as_ref(), era).await?;
-    output.document(&document, describe_committee)
+/// Explains an era's committee.
+pub async fn committee_document(chain: &dyn ChainClient, era: u64, output: &Output) -> anyhow::Result<()> {
+    output.document(&committee(chain, era).await?, describe_committee)
 }
 
 async fn committee(chain: &dyn ChainClient, era: u64) -> anyhow::Result<CommitteeDocument> {

@@ -8,6 +8,7 @@ mod events;
 mod follower;
 pub mod gateway;
 pub mod light;
+mod market;
 mod port;
 mod reads;
 mod remote;
@@ -21,6 +22,13 @@ pub use dev_accounts::{DevAccount, dev_accounts};
 pub use events::ChainEvent;
 pub use follower::{EventFollower, EventStep};
 pub use light::LightChain;
+pub use market::{
+    Attestation, AuditRecord, AuditRound, AuditTerms, AuditVerdict, BatchState, EpochState, IdleBatch, KeyEpoch,
+    MinerDetail, MinerStanding, MinerState, RepairOrder, RewardAccount, RewardEra, RewardShare, TaggedColumns,
+    TeeWorker, WorkerKind, WorkerStanding, ask_module, audit_committee, audit_record, audit_round, audit_round_at,
+    audit_terms, audit_verdict, key_epochs, miner_detail, miner_details, newest_idle_batch, repair_claim_blocks,
+    repair_orders, required_collateral, reward_account, reward_era, reward_share, standing, tags_of, tee_workers,
+};
 pub use port::{ChainClient, ChainError, ChainStatus, EventBatch, FileRecord, MinerRecord, TxOutcome};
 pub use reads::{file_record, miner_record};
 pub use remote::{EVENTS_MAX_BLOCKS, RemoteChain, check_event_span};

@@ -10,7 +10,19 @@ use std::process::Command;
 #[test]
 fn wrong_usage_is_2_and_a_refusal_is_1() {
     let home = tempfile::tempdir().unwrap();
-    for args in [&["nonsense"][..], &["put"], &["get", "x"], &["--url", "ftp://x", "status"], &["run"], &[]] {
+    let wrong: [&[&str]; 10] = [
+        &["nonsense"],
+        &["put"],
+        &["get", "x"],
+        &["--url", "ftp://x", "status"],
+        &["run"],
+        &["miner"],
+        &["explain", "power"],
+        &["events", "--kind", "nonsense"],
+        &["audits", "x"],
+        &[],
+    ];
+    for args in wrong {
         let output = cess(home.path(), args);
         assert_eq!(output.status.code(), Some(2), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
     }

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 const SHORT: Duration = Duration::from_millis(30);
 const LONG: Duration = Duration::from_secs(10);
 
-fn serve(chain: &Arc<FakeChain>) -> (Node, ServerHandle, RemoteChain) {
+pub(super) fn serve(chain: &Arc<FakeChain>) -> (Node, ServerHandle, RemoteChain) {
     let node = Node::new("client-test", CpuPool::new("client-test", 1));
     let any = "127.0.0.1:0".parse().unwrap();
     let server = Server::start(any, module(chain), node.metrics.clone(), &node).unwrap();

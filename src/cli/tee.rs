@@ -1,0 +1,151 @@
+//! `tee`: who tags and verifies, what vouches for them, and the keys of the tags.
+//!
+//! Must not know attestations. Invariant: a worker nothing vouches for is called unattested.
+
+use super::{
+    Global,
+    history::{duration, pace_millis},
+    names::Names,
+    output::{Output, short, table},
+    target::Target,
+};
+use crate::{
+    client::{KeyEpoch, TeeWorker, key_epochs, tee_workers},
+    types::{Height, format_tokens},
+};
+use clap::Subcommand;
+use serde::Serialize;
+
+/// Key epochs shown.
+const EPOCHS_SHOWN: u64 = 10;
+
+/// Subcommands of `cess tee`.
+#[derive(Debug, Subcommand)]
+pub enum TeeCommand {
+    /// List TEE workers and the newest key epochs
+    List,
+}
+
+#[derive(Serialize)]
+struct TeeDocument {
+    height: Height,
+    /// Milliseconds from block to block, as measured.
+    pace_millis: u64,
+    workers: Vec<WorkerRow>,
+    epochs: Vec<KeyEpoch>,
+}
+
+#[derive(Serialize)]
+struct WorkerRow {
+    #[serde(flatten)]
+    worker: TeeWorker,
+    expires_in_blocks: u64,
+    expires_in_hours: u64,
+}
+
+/// Lists workers and key epochs.
+pub async fn tee(command: TeeCommand, global: &Global, output: &Output) -> anyhow::Result<()> {
+    let TeeCommand::List = command;
+    let target = Target::find(global)?;
+    let chain = target.chain.as_ref();
+    let height = chain.status().await?.height;
+    let pace_millis = pace_millis(&target).await?;
+    let workers = tee_workers(chain).await?.into_iter().map(|worker| row(worker, height, pace_millis)).collect();
+    let epochs = key_epochs(chain, EPOCHS_SHOWN).await?;
+    let names = Names::read(chain).await?;
+    output.document(&TeeDocument { height, pace_millis, workers, epochs }, |document| describe(document, &names))
+}
+
+fn row(worker: TeeWorker, height: Height, pace_millis: u64) -> WorkerRow {
+    let left = worker.attested_until.saturating_sub(height);
+    WorkerRow { worker, expires_in_blocks: left, expires_in_hours: left.saturating_mul(pace_millis) / 3_600_000 }
+}
+
+fn describe(document: &TeeDocument, names: &Names) -> String {
+    if document.workers.is_empty() {
+        return "no TEE workers are registered (`cess run --role tee` starts one)".to_owned();
+    }
+    let cells = |row: &WorkerRow| {
+        let worker = &row.worker;
+        let expiry = match row.expires_in_blocks {
+            0 => format!("block {}, over", worker.attested_until),
+            left => {
+                let time = duration(left, document.pace_millis);
+                format!("block {}, in {left} blocks, {time}", worker.attested_until)
+            }
+        };
+        vec![
+            worker.id.clone(),
+            worker.name.clone(),
+            short(&worker.account.to_string()),
+            worker.kind.name().to_owned(),
+            worker.attestation.name().to_owned(),
+            expiry,
+            format_tokens(worker.bond),
+            worker.state.name().to_owned(),
+        ]
+    };
+    let rows: Vec<Vec<String>> = document.workers.iter().map(cells).collect();
+    let mut out = table(&["id", "name", "account", "kind", "attestation", "expires", "bond", "state"], &rows);
+    let cells = |epoch: &KeyEpoch| {
+        vec![
+            epoch.number.to_string(),
+            epoch.state.name().to_owned(),
+            format!("block {}", epoch.opened_at),
+            names.name(epoch.opener),
+            epoch.tagged.to_string(),
+        ]
+    };
+    out.push('\n');
+    match document.epochs.is_empty() {
+        true => out.push_str("no key epoch was opened yet: nothing can be tagged"),
+        false => {
+            let rows: Vec<Vec<String>> = document.epochs.iter().map(cells).collect();
+            out.push_str(&table(&["key epoch", "state", "opened", "by", "tagged"], &rows));
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        client::{Attestation, EpochState, WorkerKind, WorkerStanding},
+        types::{Address, Amount, B256},
+    };
+
+    fn worker(attested_until: Height) -> TeeWorker {
+        TeeWorker {
+            account: Address::repeat_byte(0x33),
+            id: "DEV-0123456789abcdef".into(),
+            name: "tee-0".into(),
+            kind: WorkerKind::Full,
+            attestation: Attestation::Unattested,
+            measurement: B256::ZERO,
+            since: 4,
+            attested_until,
+            bond: Amount::tokens(1).0,
+            state: WorkerStanding::Active,
+        }
+    }
+
+    #[test]
+    fn workers_and_epochs_are_listed() {
+        let opener = Address::repeat_byte(0x33);
+        let epoch = KeyEpoch { number: 0, opener, opened_at: 9, state: EpochState::Open, tagged: 7 };
+        let workers = vec![row(worker(7_300), 100, 2_000), row(worker(90), 100, 2_000)];
+        assert_eq!((workers[0].expires_in_blocks, workers[0].expires_in_hours), (7_200, 4));
+        let document = TeeDocument { height: 100, pace_millis: 2_000, workers, epochs: vec![epoch] };
+        let names = Names::from([(opener, "tee-0")].as_slice());
+        assert_eq!(
+            describe(&document, &names),
+            "id                    name   account      kind  attestation  expires                            bond  state\n\
+             DEV-0123456789abcdef  tee-0  333333…3333  full  unattested   block 7300, in 7200 blocks, 4.0 h  1     active\n\
+             DEV-0123456789abcdef  tee-0  333333…3333  full  unattested   block 90, over                     1     active\n\
+             \n\
+             key epoch  state  opened   by     tagged\n\
+             0          open   block 9  tee-0  7\n"
+        );
+    }
+}
