@@ -93,7 +93,7 @@ fn describe(document: &TeeDocument, names: &Names) -> String {
             epoch.state.name().to_owned(),
             format!("block {}", epoch.opened_at),
             names.name(epoch.opener),
-            epoch.tagged.to_string(),
+            epoch.columns.to_string(),
         ]
     };
     out.push('\n');
@@ -101,7 +101,7 @@ fn describe(document: &TeeDocument, names: &Names) -> String {
         true => out.push_str("no key epoch was opened yet: nothing can be tagged"),
         false => {
             let rows: Vec<Vec<String>> = document.epochs.iter().map(cells).collect();
-            out.push_str(&table(&["key epoch", "state", "opened", "by", "tagged"], &rows));
+            out.push_str(&table(&["key epoch", "state", "opened", "by", "columns"], &rows));
         }
     }
     out
@@ -133,7 +133,7 @@ mod tests {
     #[test]
     fn workers_and_epochs_are_listed() {
         let opener = Address::repeat_byte(0x33);
-        let epoch = KeyEpoch { number: 0, opener, opened_at: 9, state: EpochState::Open, tagged: 7 };
+        let epoch = KeyEpoch { number: 0, opener, opened_at: 9, state: EpochState::Open, columns: 7 };
         let workers = vec![row(worker(7_300), 100, 2_000), row(worker(90), 100, 2_000)];
         assert_eq!((workers[0].expires_in_blocks, workers[0].expires_in_hours), (7_200, 4));
         let document = TeeDocument { height: 100, pace_millis: 2_000, workers, epochs: vec![epoch] };
@@ -144,7 +144,7 @@ mod tests {
              DEV-0123456789abcdef  tee-0  333333…3333  full  unattested   block 7300, in 7200 blocks, 4.0 h  1     active\n\
              DEV-0123456789abcdef  tee-0  333333…3333  full  unattested   block 90, over                     1     active\n\
              \n\
-             key epoch  state  opened   by     tagged\n\
+             key epoch  state  opened   by     columns\n\
              0          open   block 9  tee-0  7\n"
         );
     }

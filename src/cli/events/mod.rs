@@ -30,7 +30,7 @@ const RETRY_PAUSE: Duration = Duration::from_secs(1);
 const ROWS_MAX: usize = 100_000;
 
 /// Names of all events, as JSON has them.
-pub const KINDS: [&str; 49] = [
+pub const KINDS: [&str; 51] = [
     "minerRegistered",
     "minerCapacityChanged",
     "minerExited",
@@ -69,6 +69,8 @@ pub const KINDS: [&str; 49] = [
     "workerAttested",
     "workerLeft",
     "workerFined",
+    "bondReturned",
+    "measurementAllowed",
     "measurementRevoked",
     "collateralPublished",
     "epochOpened",

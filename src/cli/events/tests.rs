@@ -182,7 +182,15 @@ fn workers() -> Vec<(ChainEvent, &'static str)> {
             E::WorkerAttested { account, attested_until: 999 },
             "TEE worker tee-0 (333333…3333) renewed its attestation until block 999",
         ),
-        (E::WorkerLeft { account, bond: cents(100) }, "TEE worker tee-0 (333333…3333) left with its bond of 1"),
+        (
+            E::WorkerLeft { account, bond: cents(100) },
+            "TEE worker tee-0 (333333…3333) left, its bond of 1 comes back when the lock is over",
+        ),
+        (E::BondReturned { account, bond: cents(90) }, "TEE worker tee-0 (333333…3333) got its bond of 0.9 back"),
+        (
+            E::MeasurementAllowed { measurement: B256::repeat_byte(0xcd), svn: 3 },
+            "enclave cdcdcd…cdcd is trusted from security version 3 on",
+        ),
         (E::WorkerFined { account, amount: cents(10) }, "TEE worker tee-0 (333333…3333) was fined 0.1"),
         (E::MeasurementRevoked { measurement: B256::repeat_byte(0xcd) }, "enclave cdcdcd…cdcd is trusted no more"),
         (

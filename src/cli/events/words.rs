@@ -41,6 +41,8 @@ pub fn sentence(event: &ChainEvent, names: &Names) -> String {
         | E::WorkerAttested { .. }
         | E::WorkerLeft { .. }
         | E::WorkerFined { .. }
+        | E::BondReturned { .. }
+        | E::MeasurementAllowed { .. }
         | E::MeasurementRevoked { .. }
         | E::CollateralPublished { .. }
         | E::EpochOpened { .. }
@@ -212,7 +214,13 @@ fn of_tee(event: &ChainEvent, names: &Names) -> String {
         E::WorkerAttested { account, attested_until } => {
             format!("{} renewed its attestation until block {attested_until}", who(account))
         }
-        E::WorkerLeft { account, bond } => format!("{} left with its bond of {}", who(account), format_tokens(*bond)),
+        E::WorkerLeft { account, bond } => {
+            format!("{} left, its bond of {} comes back when the lock is over", who(account), format_tokens(*bond))
+        }
+        E::BondReturned { account, bond } => format!("{} got its bond of {} back", who(account), format_tokens(*bond)),
+        E::MeasurementAllowed { measurement, svn } => {
+            format!("enclave {} is trusted from security version {svn} on", hash(measurement))
+        }
         E::WorkerFined { account, amount } => format!("{} was fined {}", who(account), format_tokens(*amount)),
         E::MeasurementRevoked { measurement } => format!("enclave {} is trusted no more", hash(measurement)),
         E::CollateralPublished { digest, bytes } => {

@@ -146,12 +146,14 @@ pub struct KeyEpoch {
     pub opened_at: Height,
     /// What its tags are worth.
     pub state: EpochState,
-    /// Files that have tags of it.
-    pub tagged: u64,
+    /// Columns of files that have tags of it.
+    pub columns: u64,
 }
 
 /// The key epoch of the tags of each column of a file, where it has some.
 pub type TaggedColumns = [Option<u64>; FRAGMENTS];
+/// The same as the module writes it.
+type TagEpochs = [u64; FRAGMENTS];
 
 /// Every registered worker.
 pub async fn tee_workers(chain: &dyn ChainClient) -> Result<Vec<TeeWorker>, ChainError> {
@@ -172,11 +174,12 @@ pub async fn key_epochs(chain: &dyn ChainClient, limit: u64) -> Result<Vec<KeyEp
 /// Which columns of a file have tags.
 pub async fn tags_of(chain: &dyn ChainClient, file: FileId) -> Result<TaggedColumns, ChainError> {
     let found = ask_module(chain, TEE, &ITee::tagsOfCall { file: file.into() }).await?;
-    Ok(tagged(found.epoch, found.columns))
+    Ok(tagged(found))
 }
 
-fn tagged(epoch: u64, columns: u16) -> TaggedColumns {
-    std::array::from_fn(|column| (columns >> column & 1 == 1).then_some(epoch))
+/// The module writes an epoch plus one, and nothing as 0.
+fn tagged(epochs: TagEpochs) -> TaggedColumns {
+    epochs.map(|epoch| epoch.checked_sub(1))
 }
 
 fn worker(worker: ITee::Worker) -> Result<TeeWorker, ChainError> {
@@ -217,8 +220,8 @@ fn epoch(epoch: ITee::Epoch) -> Result<KeyEpoch, ChainError> {
         2 => EpochState::Suspended,
         other => return no_state(&format!("key epoch {}", epoch.number), other),
     };
-    let ITee::Epoch { number, opener, openedAt: opened_at, files: tagged, .. } = epoch;
-    Ok(KeyEpoch { number, opener, opened_at, state, tagged })
+    let ITee::Epoch { number, opener, openedAt: opened_at, columns, .. } = epoch;
+    Ok(KeyEpoch { number, opener, opened_at, state, columns })
 }
 
 #[cfg(test)]
@@ -226,10 +229,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_are_bits() {
-        let (yes, no) = (Some(7), None);
-        assert_eq!(tagged(7, 0b1000_0000_0101), [yes, no, yes, no, no, no, no, no, no, no, no, yes]);
-        assert_eq!(tagged(7, 0), [None; FRAGMENTS]);
+    fn epochs_of_columns_count_from_one() {
+        let (first, no) = (Some(0), None);
+        let epochs = [1, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0, 1];
+        assert_eq!(tagged(epochs), [first, no, Some(7), no, no, no, no, no, no, no, no, first]);
+        assert_eq!(tagged([0; FRAGMENTS]), [None; FRAGMENTS]);
     }
 
     #[test]
