@@ -121,7 +121,7 @@ impl Market {
 
     /// Pays everybody everything and gives the books.
     pub fn finish(mut self) -> Result<MarketReport, ModuleError> {
-        round::settle(&mut self)?;
+        let last = round::settle(&mut self)?;
         let supply = self.supply()?;
         let pools = self.host.view(REWARDS, &IRewards::poolsCall {})?;
         let mut pay = U256::ZERO;
@@ -132,7 +132,9 @@ impl Market {
             miners.push(report);
         }
         let left = self.host.balance(crate::ledger::abi::TERRITORY);
-        let reached = (pay + pools.burnt + pools.caches + pools.waiting + left).saturating_sub(pools.minted);
+        // The era that is settled next is told with what waits.
+        let waiting = self.host.view(REWARDS, &IRewards::eraCall { number: last + 1 })?.rent;
+        let reached = (pay + pools.burnt + pools.caches + waiting + left).saturating_sub(pools.minted);
         Ok(MarketReport {
             miners,
             rounds: self.round,

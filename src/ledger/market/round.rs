@@ -142,8 +142,8 @@ fn claim(market: &mut Market, index: usize) -> Result<(), ModuleError> {
     }
 }
 
-/// Ends the last era and the one in which it is settled.
-pub(super) fn settle(market: &mut Market) -> Result<(), ModuleError> {
+/// Ends the last era, which is given, and the one in which it is settled.
+pub(super) fn settle(market: &mut Market) -> Result<u64, ModuleError> {
     let params = market.params();
     let era = Rounds::of(&params).opened_at(market.round) / params.era_blocks;
     let proposer = market.proposer;
@@ -158,7 +158,8 @@ pub(super) fn settle(market: &mut Market) -> Result<(), ModuleError> {
             market.miners[*index].expected += emission * *power / all_power + rent * *service / all_service;
         }
     }
-    (0..market.miners.len()).try_for_each(|index| claim(market, index))
+    (0..market.miners.len()).try_for_each(|index| claim(market, index))?;
+    Ok(era)
 }
 
 fn send<C: alloy_sol_types::SolCall>(market: &mut Market, from: Address, call: &C) -> Result<(), ModuleError> {
