@@ -33,10 +33,10 @@ pub struct MarketArgs {
 struct Figures {
     miners: usize,
     rounds: u64,
-    /// Emission paid for what the books of honest power say, smallest and largest over the honest.
+    /// Pay for what honest power should earn, smallest and largest over the honest.
     pay_to_share_min: f64,
     pay_to_share_max: f64,
-    /// Pearson's correlation of pay and power over the honest.
+    /// Pearson's correlation of pay and what power should earn over the honest.
     correlation: f64,
     cheaters_forced_out: usize,
     cheaters: usize,
@@ -68,13 +68,10 @@ pub fn run(args: &MarketArgs, output: &Output) -> anyhow::Result<()> {
 fn figures(report: &MarketReport, elapsed: f64) -> anyhow::Result<Figures> {
     let (cheaters, honest): (Vec<&MinerReport>, Vec<&MinerReport>) =
         report.miners.iter().partition(|miner| miner.cheats);
-    // Rent goes by service bytes alone; what is compared with power is emission, so rent's share is taken off.
-    let (rent, service) = (storers_rent(report), sum(&report.miners, |miner| miner.service));
-    let emission = |miner: &MinerReport| number(miner.pay) - rent * number(miner.service) / number(service).max(1.0);
     let paid: Vec<(f64, f64)> = honest
         .iter()
-        .map(|miner| (emission(miner), number(miner.expected_emission)))
-        .filter(|(_, due)| *due > 0.0)
+        .map(|miner| (number(miner.pay), number(miner.expected)))
+        .filter(|(_, expected)| *expected > 0.0)
         .collect();
     let ratios = || paid.iter().map(|(paid, due)| paid / due);
     let cheater = cheaters.first();
@@ -102,10 +99,10 @@ fn rows(figures: &Figures) -> Vec<Vec<String>> {
     vec![
         row("miners, rounds", format!("{}, {}", figures.miners, figures.rounds)),
         row(
-            "emission paid / share of power",
+            "pay / what power should earn",
             format!("{:.9} to {:.9}", figures.pay_to_share_min, figures.pay_to_share_max),
         ),
-        row("correlation of pay and power", format!("{:.9}", figures.correlation)),
+        row("correlation of the two", format!("{:.9}", figures.correlation)),
         row(
             "cheaters forced out",
             format!("{} of {}, the first in {era}", figures.cheaters_forced_out, figures.cheaters),
@@ -122,16 +119,6 @@ fn rows(figures: &Figures) -> Vec<Vec<String>> {
         row("gas a miner and round", figures.gas_a_miner_round.to_string()),
         row("time a round", format!("{:.1} ms", figures.ms_a_round)),
     ]
-}
-
-/// What storers got of the rent: pay beyond emission.
-fn storers_rent(report: &MarketReport) -> f64 {
-    let expected = sum(&report.miners, |miner| miner.expected_emission);
-    number(sum(&report.miners, |miner| miner.pay).saturating_sub(expected))
-}
-
-fn sum(miners: &[MinerReport], of: impl Fn(&MinerReport) -> U256) -> U256 {
-    miners.iter().fold(U256::ZERO, |sum, miner| sum + of(miner))
 }
 
 fn correlation(pairs: &[(f64, f64)]) -> f64 {

@@ -38,7 +38,7 @@ struct Actor {
     capacity: u64,
     segments: u64,
     cheats: bool,
-    /// What it should have earned, of emission alone.
+    /// What it should have earned.
     expected: U256,
     idle: U256,
     service: U256,
@@ -59,8 +59,8 @@ pub struct MinerReport {
     pub service: U256,
     /// What it was paid or will be, for all eras.
     pub pay: U256,
-    /// The part of it that emission is, by the formula computed apart.
-    pub expected_emission: U256,
+    /// What it should be: its share of each era's emission and rent, computed apart from what it kept.
+    pub expected: U256,
     /// What it was fined.
     pub fined: U256,
     /// The era in which it was forced out.
@@ -97,8 +97,8 @@ pub struct Market {
     gas: u64,
     verified: u64,
     lost: Vec<Option<u64>>,
-    /// Power by era and miner, counted apart.
-    era_power: BTreeMap<u64, BTreeMap<usize, U256>>,
+    /// Power and service bytes by era and miner, counted apart.
+    kept: BTreeMap<u64, BTreeMap<usize, (U256, U256)>>,
 }
 
 impl Market {
@@ -121,7 +121,7 @@ impl Market {
 
     /// Pays everybody everything and gives the books.
     pub fn finish(mut self) -> Result<MarketReport, ModuleError> {
-        round::settle(&mut self)?;
+        let last = round::settle(&mut self)?;
         let supply = self.supply()?;
         let pools = self.host.view(REWARDS, &IRewards::poolsCall {})?;
         let mut pay = U256::ZERO;
@@ -132,7 +132,9 @@ impl Market {
             miners.push(report);
         }
         let left = self.host.balance(crate::ledger::abi::TERRITORY);
-        let reached = (pay + pools.burnt + pools.caches + pools.waiting + left).saturating_sub(pools.minted);
+        // The era that is settled next is told with what waits.
+        let waiting = self.host.view(REWARDS, &IRewards::eraCall { number: last + 1 })?.rent;
+        let reached = (pay + pools.burnt + pools.caches + waiting + left).saturating_sub(pools.minted);
         Ok(MarketReport {
             miners,
             rounds: self.round,

@@ -103,12 +103,12 @@ fn count(market: &mut Market, round: u64, duties: &[Duty]) -> Result<(), ModuleE
     let params = market.params();
     let era = Rounds::of(&params).opened_at(round) / params.era_blocks;
     for duty in duties.iter().filter(|duty| duty.kept) {
-        let sums = market.era_power.entry(era).or_default();
         let actor = &mut market.miners[duty.index];
         actor.idle += U256::from(duty.idle);
         actor.service += U256::from(duty.service);
-        let own = power(duty.idle, duty.service);
-        *sums.entry(duty.index).or_default() += own;
+        let sums = market.kept.entry(era).or_default().entry(duty.index).or_default();
+        sums.0 += power(duty.idle, duty.service);
+        sums.1 += U256::from(duty.service);
     }
     market.verified += u64::try_from(duties.len()).expect("miners are counted in 64 bits");
     for duty in duties.iter().filter(|duty| !duty.kept) {
@@ -142,20 +142,24 @@ fn claim(market: &mut Market, index: usize) -> Result<(), ModuleError> {
     }
 }
 
-/// Ends the last era and the one in which it is settled.
-pub(super) fn settle(market: &mut Market) -> Result<(), ModuleError> {
+/// Ends the last era, which is given, and the one in which it is settled.
+pub(super) fn settle(market: &mut Market) -> Result<u64, ModuleError> {
     let params = market.params();
     let era = Rounds::of(&params).opened_at(market.round) / params.era_blocks;
     let proposer = market.proposer;
     market.host.advance_to((era + 2) * params.era_blocks, proposer)?;
-    for (era, powers) in std::mem::take(&mut market.era_power) {
-        let emission = era_emission(params.storage_emission, era);
-        let total = powers.values().fold(U256::ZERO, |sum, own| sum + own);
-        for (index, own) in powers {
-            market.miners[index].expected += emission * own / total.max(U256::ONE);
+    for (number, kept) in std::mem::take(&mut market.kept) {
+        let emission = era_emission(params.storage_emission, number);
+        let rent = market.host.view(REWARDS, &IRewards::eraCall { number })?.rent;
+        let sum =
+            |of: fn(&(U256, U256)) -> U256| kept.values().fold(U256::ZERO, |sum, one| sum + of(one)).max(U256::ONE);
+        let (all_power, all_service) = (sum(|one| one.0), sum(|one| one.1));
+        for (index, (power, service)) in &kept {
+            market.miners[*index].expected += emission * *power / all_power + rent * *service / all_service;
         }
     }
-    (0..market.miners.len()).try_for_each(|index| claim(market, index))
+    (0..market.miners.len()).try_for_each(|index| claim(market, index))?;
+    Ok(era)
 }
 
 fn send<C: alloy_sol_types::SolCall>(market: &mut Market, from: Address, call: &C) -> Result<(), ModuleError> {

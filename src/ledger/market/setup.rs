@@ -18,7 +18,7 @@ use crate::{
     proofs::pois::{Commitment, Shape},
     types::{
         Address, B256, FragmentId, Params, SegmentId, U256,
-        params::{FRAGMENTS, IDLE_COMMITMENTS_MAX, SEGMENT_MAX_BYTES},
+        params::{ERAS_PER_DAY, FRAGMENTS, IDLE_COMMITMENTS_MAX, SEGMENT_MAX_BYTES},
     },
 };
 use std::collections::BTreeMap;
@@ -33,8 +33,8 @@ const SIZES: u32 = 8;
 const FILE_MAX_SEGMENTS: u32 = 32;
 /// The block in which files are stored: miners are settled by then.
 const STORED_AT: u64 = 12;
-/// A lease of the market's files, in GiB and days.
-const LEASE_GIB: u64 = 1 << 20;
+/// What is leased for each file: 12 fragments of 8 MiB of each segment.
+const LEASE_GIB_A_FILE: u64 = 3;
 
 fn key(kind: &str, number: u32) -> SecretKey {
     SecretKey::from_bytes(&crate::crypto::hash::tagged(
@@ -68,7 +68,7 @@ impl Market {
             gas: 0,
             verified: 0,
             lost,
-            era_power: BTreeMap::new(),
+            kept: BTreeMap::new(),
             settings,
         };
         market.fund();
@@ -86,8 +86,15 @@ impl Market {
             let account = self.miners[index].account;
             self.host.fund(account, tokens(u64::from(SIZES)));
         }
-        self.host.fund(account("user", 0), tokens(LEASE_GIB * 40));
+        let (gib, days) = self.lease();
+        self.host.fund(account("user", 0), tokens(gib * u64::from(days)));
         self.genesis = self.host.supply();
+    }
+
+    /// GiB and days of the lease that all files are charged to.
+    fn lease(&self) -> (u64, u32) {
+        let days = u32::try_from(self.settings.eras / ERAS_PER_DAY + 1).expect("few days");
+        (u64::from(self.settings.files) * LEASE_GIB_A_FILE, days)
     }
 
     fn register(&mut self) -> Result<(), ModuleError> {
@@ -132,8 +139,8 @@ impl Market {
             }
         }
         let user = account("user", 0);
-        let days = u32::try_from(self.settings.eras / 4 + 1).expect("few days");
-        let lease = ITerritory::mintCall { size: LEASE_GIB << 30, leaseDays: days, name: "market".into() };
+        let (gib, days) = self.lease();
+        let lease = ITerritory::mintCall { size: gib << 30, leaseDays: days, name: "market".into() };
         let before = self.host.balance(user);
         self.host.send(user, TERRITORY, before, &lease)?;
         self.rent_paid = before - self.host.balance(user);
@@ -227,11 +234,11 @@ fn manifest(number: u32) -> Manifest {
 pub(super) fn report(market: &mut Market, index: usize) -> Result<MinerReport, ModuleError> {
     let actor = &market.miners[index];
     let (account, cheats, idle, service) = (actor.account, actor.cheats, actor.idle, actor.service);
-    let expected_emission = actor.expected;
+    let expected = actor.expected;
     let books = market.host.view(REWARDS, &IRewards::accountCall { miner: account })?;
     let record = market.host.view(AUDITS, &IAudits::recordCall { miner: account })?;
     let state = market.host.view(MINERS, &IMiners::getCall { account })?.state;
     let pay = books.paid + books.claimable + books.locked;
     let (fined, lost_in_era) = (record.fined, market.lost[index]);
-    Ok(MinerReport { account, cheats, state, idle, service, pay, expected_emission, fined, lost_in_era })
+    Ok(MinerReport { account, cheats, state, idle, service, pay, expected, fined, lost_in_era })
 }

@@ -20,19 +20,11 @@ fn pay_follows_honest_power_and_a_cheater_is_forced_out() {
     let (paid, reached) = report.rent;
     let units = U256::from(2 * 24 * 12);
     assert!(!paid.is_zero() && paid - reached <= units, "{} units of rent are missing", paid - reached);
-    // Beyond emission there is rent, the same for each byte and round that was kept.
-    let price = |miner: &MinerReport| (miner.pay + units - miner.expected_emission) * tokens(1) / miner.service;
-    let storers: Vec<&MinerReport> = honest.iter().filter(|miner| !miner.service.is_zero()).collect();
-    let first = price(storers[0]);
-    assert!(storers.len() > 10 && !first.is_zero());
-    for miner in &storers {
-        let difference = price(miner).abs_diff(first);
-        assert!(
-            difference * U256::from(1_000_000_000) <= first,
-            "a byte of {} earns {difference} more or less",
-            miner.account
-        );
+    for miner in &report.miners {
+        assert!(miner.pay.abs_diff(miner.expected) <= units, "{} is paid {}", miner.account, miner.pay);
     }
+    let storers = honest.iter().filter(|miner| !miner.service.is_zero()).count();
+    assert!(storers > 10, "{storers} miners store anything");
     let gas = report.gas / report.verified;
     assert!((50_000..700_000).contains(&gas), "{gas} gas a miner and round");
 }

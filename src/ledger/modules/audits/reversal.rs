@@ -78,7 +78,8 @@ fn correct_power(host: &mut dyn ModuleHost, wrong: &Wrong, base: &Base) -> Resul
 
 /// Makes the faults in a row what they had been with the right verdict. Gives the fine of a fault that was taken for a pass.
 ///
-/// A fault that was none: if no counted round was passed since, all strikes beyond it came after it and stay, those before go. A pass that was none: if
+/// A fault that was none: if no counted round was passed since, all strikes beyond it came after it and stay, those before go if it was a pass; if
+/// nothing was due, only its own goes. A pass that was none: if
 /// it was the last one, the strikes before it come back, and it is one more. Otherwise a later pass has wiped either out. Fines of other
 /// rounds stay as they are.
 fn correct_strikes(host: &mut dyn ModuleHost, wrong: &Wrong) -> Result<U256, ModuleError> {
@@ -91,9 +92,10 @@ fn correct_strikes(host: &mut dyn ModuleHost, wrong: &Wrong) -> Result<U256, Mod
     let counted = Round::find(host, round)?.is_some_and(|round| outcome::counts(host, &round));
     let before = tally.strikes;
     let mut fined = U256::ZERO;
-    if counted && was_fault && is_pass && tally.last_pass < round {
-        tally.strikes = before.saturating_sub(ballot.strikes_before.saturating_add(1));
-        tally.last_pass = round;
+    if counted && was_fault && !is_fault && tally.last_pass < round {
+        let wiped = if is_pass { ballot.strikes_before.saturating_add(1) } else { 1 };
+        tally.strikes = before.saturating_sub(wiped);
+        tally.last_pass = if is_pass { round } else { tally.last_pass };
     } else if counted && is_fault && !was_fault && tally.last_pass <= round {
         tally.strikes = before.saturating_add(1).saturating_add(if was_pass { ballot.strikes_before } else { 0 });
         tally.last_pass = tally.last_pass.min(round.saturating_sub(1));

@@ -96,7 +96,8 @@ pub(in crate::ledger::modules) fn open_block(host: &mut dyn ModuleHost) -> Resul
     let (rounds, height, now) = (Rounds::of(host.params()), host.height(), host.time_ms());
     let number = rounds.at(height);
     let place = state().rounds.item(number % RING);
-    if height == rounds.opened_at(number) {
+    // Block 0 is never executed: round 0 opens a block late, so that idle space can be certified in it.
+    if height == rounds.opened_at(number).max(1) {
         let set = renew_set(host)?;
         return place.set(host, &(number, now, 0, set));
     }
@@ -141,7 +142,7 @@ fn write_set(host: &mut dyn ModuleHost, set: SetSlots, workers: u64, members: &[
     (new..old).try_for_each(|index| set.members.item(index).clear(host))
 }
 
-/// The current round, if it is `number` and the height lies in its window `from..=until`.
+/// Reverts unless the height lies in the window `from..=until` of a round.
 pub(super) fn require_window(
     host: &dyn ModuleHost,
     round: u64,

@@ -1,13 +1,13 @@
 //! Rounds, windows, sets and committees.
 
-use super::world::{ROUND, World, miner};
+use super::world::{ROUND, World, miner, seat};
 use crate::{
     ledger::{
         abi::{AUDITS, IAudits},
         audit::{Rounds, draw_committee, round_subject},
         modules::{
             audits::{LIST_MAX_APPEALS, RING},
-            testing::{assert_reverts, beacon_of},
+            testing::{TestHost, assert_reverts, beacon_of},
         },
     },
     types::{Address, B256, Params},
@@ -69,6 +69,13 @@ fn who_may_be_drawn_is_fixed_when_a_round_opens() {
     world.at(2 * ROUND);
     assert_eq!(world.view(&IAudits::verifiersCall {}).len(), before.len() + 1);
     assert_eq!(world.committee(1, 1), committee);
+}
+
+#[test]
+fn round_zero_has_the_seats_from_block_one_on() {
+    let mut host = TestHost::with_committee(&(101..105).map(seat).collect::<Vec<_>>());
+    host.advance_to(1);
+    assert_eq!(host.view(AUDITS, &IAudits::verifiersCall {}).unwrap().len(), 4);
 }
 
 #[test]
