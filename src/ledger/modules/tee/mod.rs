@@ -27,16 +27,12 @@ use crate::{
 pub use attestation::{COLLATERAL_MAX_BYTES, QUOTE_MAX_BYTES, QuoteAttestation, report_data};
 pub(super) use dispatch::dispatch;
 pub use epochs::SEALED_MAX_BYTES;
-#[cfg_attr(not(test), expect(unused_imports, reason = "called by the audits"))]
 pub(super) use epochs::suspend;
 pub use quote::{Evidence, Hardware, QuoteError, verify_quote};
 pub(super) use rules::install;
 pub use rules::{EnclaveSigner, Platform, TcbStatus, TeeRules, VirtualMachine};
 pub use tags::CERTIFY_MAX_FILES;
-pub(super) use tags::forget_file;
-#[cfg_attr(not(test), expect(unused_imports, reason = "called by audits and repairs"))]
-pub(super) use tags::{forget_column, tags};
-#[cfg_attr(not(test), expect(unused_imports, reason = "called by the audits"))]
+pub(super) use tags::{forget_column, forget_file};
 pub(super) use workers::{fine, verifiers};
 
 /// Workers that share the keys of a group.
