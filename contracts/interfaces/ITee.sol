@@ -102,7 +102,7 @@ interface ITee {
     /// Number of epochs ever opened; the newest is epochs() - 1.
     function epochs() external view returns (uint64);
     function epoch(uint64 number) external view returns (Epoch memory);
-    /// For each column of a file the epoch of its tags plus one; 0 if it has none.
+    /// For each column of a file the epoch of its tags plus one; 0 if it has none, or those of a suspended epoch.
     function tagsOf(bytes32 file) external view returns (uint64[12] memory epochs_);
     /// Collateral by its digest; empty if it was not published.
     function collateral(bytes32 digest) external view returns (bytes memory);

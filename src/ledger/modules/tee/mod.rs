@@ -32,8 +32,7 @@ pub use quote::{Evidence, Hardware, QuoteError, verify_quote};
 pub(super) use rules::install;
 pub use rules::{EnclaveSigner, Platform, TcbStatus, TeeRules, VirtualMachine};
 pub use tags::CERTIFY_MAX_FILES;
-pub(super) use tags::forget_file;
-pub(super) use tags::{forget_column, tags};
+pub(super) use tags::{forget_column, forget_file};
 pub(super) use workers::{fine, verifiers};
 
 /// Workers that share the keys of a group.

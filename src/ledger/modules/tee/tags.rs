@@ -4,7 +4,7 @@
 //! counts; a column that another miner takes over has no tags.
 
 use super::{
-    EpochSlots, Worker,
+    Worker,
     epochs::{EpochState, epoch, standing},
     state,
 };
@@ -138,22 +138,13 @@ fn check_signatures(receipts: &[Receipt]) -> Result<(), ModuleError> {
     Err(ModuleError::revert(ITee::ReceiptInvalid { file, column, holder }))
 }
 
-/// The epoch plus one of each column's tags, whatever became of the epoch.
-pub(super) fn bindings(host: &mut dyn ModuleHost, file: FileId) -> Result<[u64; FRAGMENTS], ModuleError> {
-    let word = state().tags.at_key(&file.into()).get(host)?;
-    Ok(std::array::from_fn(|column| epoch_of(word, column)))
-}
-
 /// The epoch of each column's tags; none where there are none or their epoch is suspended.
-pub(in crate::ledger::modules) fn tags(
-    host: &mut dyn ModuleHost,
-    file: FileId,
-) -> Result<[Option<u64>; FRAGMENTS], ModuleError> {
-    let mut tags = [None; FRAGMENTS];
-    for (tag, number) in tags.iter_mut().zip(bindings(host, file)?) {
-        let Some(number) = number.checked_sub(1) else { continue };
-        let slots: EpochSlots = state().epochs.item(number);
-        *tag = (standing(host, slots)? != EpochState::Suspended).then_some(number);
+pub(super) fn tags(host: &mut dyn ModuleHost, file: FileId) -> Result<[Option<u64>; FRAGMENTS], ModuleError> {
+    let (word, mut tags) = (state().tags.at_key(&file.into()).get(host)?, [None; FRAGMENTS]);
+    for (column, tag) in tags.iter_mut().enumerate() {
+        let Some(number) = epoch_of(word, column).checked_sub(1) else { continue };
+        let suspended = standing(host, state().epochs.item(number))? == EpochState::Suspended;
+        *tag = (!suspended).then_some(number);
     }
     Ok(tags)
 }

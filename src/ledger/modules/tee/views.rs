@@ -5,7 +5,7 @@ use super::{
     attestation::{Applicant, expected_data},
     epochs::{epoch, standing},
     measurements, state,
-    tags::bindings,
+    tags::tags,
     workers::id_of,
 };
 use crate::{
@@ -65,7 +65,7 @@ pub(super) fn epoch_at(host: &mut dyn ModuleHost, number: u64) -> Result<ITee::E
 }
 
 pub(super) fn tags_of(host: &mut dyn ModuleHost, file: FileId) -> Result<[u64; FRAGMENTS], ModuleError> {
-    bindings(host, file)
+    Ok(tags(host, file)?.map(|epoch| epoch.map_or(0, |epoch| epoch + 1)))
 }
 
 pub(super) fn collateral(host: &mut dyn ModuleHost, digest: B256) -> Result<Bytes, ModuleError> {
