@@ -5,7 +5,8 @@ use super::{
     output::{Output, table},
 };
 use crate::{
-    localnet::{self, Action, GATEWAY_PORT, LocalnetOptions, RPC_PORT, ReadyDocument},
+    config::IdleSpace,
+    localnet::{self, Action, GATEWAY_PORT, IDLE_SPACE, LocalnetOptions, RPC_PORT, ReadyDocument},
     runtime::{EXIT_FORCED, Signals, telemetry},
     types::{Amount, ByteCount, format_tokens},
 };
@@ -53,6 +54,9 @@ struct StartArgs {
     /// Space each miner lends
     #[arg(long, default_value = "16GiB", value_name = "SIZE")]
     space: ByteCount,
+    /// Idle space each miner makes: a size, or auto for all it lends
+    #[arg(long, default_value = IDLE_SPACE, value_name = "SIZE")]
+    idle: IdleSpace,
     /// Blocks of an era [default: the dev profile's 60]
     #[arg(long, value_name = "N")]
     era_blocks: Option<u64>,
@@ -164,6 +168,7 @@ async fn start(args: StartArgs, output: &Output) -> anyhow::Result<()> {
         processes: args.processes,
         fresh: args.fresh,
         space: args.space,
+        idle: args.idle,
         era_blocks: args.era_blocks,
         block_interval_ms: args.block_interval,
         deployments: args.deploy.iter().map(|path| deployment(path)).collect::<anyhow::Result<_>>()?,

@@ -52,6 +52,7 @@ pub(super) fn config(layers: &Layers) -> Result<Config, ConfigError> {
         gateway: GatewayConfig { listen: at("gateway", "listen").parse()? },
         storage: StorageConfig {
             space: at("storage", "space").size()?,
+            idle: at("storage", "idle").parse()?,
             tranquility: at("storage", "tranquility").number(0..=100)?,
         },
         chain: ChainConfig {
@@ -109,6 +110,7 @@ pub(super) fn layers(config: &Config) -> Layers {
         ("rpc", "max_batch", number(rpc.max_batch)),
         ("gateway", "listen", text(&gateway.listen)),
         ("storage", "space", size_value(storage.space)),
+        ("storage", "idle", text(&storage.idle)),
         ("storage", "tranquility", number(storage.tranquility)),
         ("chain", "mode", text(&chain.mode)),
         ("chain", "genesis", path_value(chain.genesis.strip_prefix(&node.dir).unwrap_or(&chain.genesis))),

@@ -1,6 +1,6 @@
 //! Settings that the command line overrides.
 
-use super::{CONFIG_FILE, ChainMode};
+use super::{CONFIG_FILE, ChainMode, IdleSpace};
 use crate::types::{ByteCount, Role};
 use std::path::{Path, PathBuf};
 use toml::Value;
@@ -30,6 +30,8 @@ pub struct Flags {
     pub gateway_listen: Option<String>,
     /// `storage.space`.
     pub space: Option<ByteCount>,
+    /// `storage.idle`.
+    pub idle: Option<IdleSpace>,
     /// `chain.mode = "light"`.
     pub light: bool,
     /// `chain.genesis`. Relative to the node's directory.
@@ -60,6 +62,7 @@ impl Flags {
             ("rpc", "listen", text(&self.rpc_listen)),
             ("gateway", "listen", text(&self.gateway_listen)),
             ("storage", "space", self.space.map(size_value)),
+            ("storage", "idle", self.idle.map(|idle| Value::String(idle.to_string()))),
             ("chain", "mode", self.light.then(|| Value::String(ChainMode::Light.to_string()))),
             ("chain", "genesis", path(&self.genesis)),
         ];

@@ -145,6 +145,15 @@ const STORAGE: &[Key] = &[
         doc: &["Space lent to the network, such as 50GiB; at least 1 MiB."],
     },
     Key {
+        name: "idle",
+        default: r#""auto""#,
+        env: "CESS_STORAGE_IDLE",
+        doc: &[
+            "Space that is filled with certified idle space, which is paid a little and makes room for data as it comes: a size such as",
+            "20GiB, or auto for all that is lent. 0 B makes none. A GiB takes minutes of one core and 2 GiB of memory while it is made.",
+        ],
+    },
+    Key {
         name: "tranquility",
         default: "2",
         env: "CESS_STORAGE_TRANQUILITY",

@@ -9,6 +9,7 @@ mod build;
 mod error;
 mod flags;
 mod history;
+mod idle_space;
 mod keys;
 mod layers;
 mod nearest;
@@ -21,6 +22,7 @@ mod tests;
 pub use error::{ConfigError, Source};
 pub use flags::Flags;
 pub use history::History;
+pub use idle_space::IdleSpace;
 pub use keys::{Key, SECTIONS, Section};
 pub use sync_mode::SyncMode;
 
@@ -111,6 +113,8 @@ pub struct GatewayConfig {
 pub struct StorageConfig {
     /// Space lent to the network.
     pub space: ByteCount,
+    /// How much of it is filled with idle space.
+    pub idle: IdleSpace,
     /// How much longer background jobs rest than they work.
     pub tranquility: u32,
 }

@@ -37,11 +37,15 @@ pub enum Column {
     Checkpoints,
     /// hash of an address or topic ‖ height → nothing: the block has a log with it.
     LogIndex,
+    /// A miner's tags of fragments, and the keys they were made with.
+    Tags,
+    /// round ‖ part → a miner's answer to an audit, while it may be asked for.
+    Answers,
 }
 
 impl Column {
     /// Every column.
-    pub const ALL: [Column; 17] = [
+    pub const ALL: [Column; 19] = [
         Column::Meta,
         Column::Blocks,
         Column::Certificates,
@@ -59,6 +63,8 @@ impl Column {
         Column::Undo,
         Column::Checkpoints,
         Column::LogIndex,
+        Column::Tags,
+        Column::Answers,
     ];
 
     /// Name of the column family on disk.
@@ -81,6 +87,8 @@ impl Column {
             Column::Undo => "undo",
             Column::Checkpoints => "checkpoints",
             Column::LogIndex => "log-index",
+            Column::Tags => "tags",
+            Column::Answers => "answers",
         }
     }
 

@@ -91,6 +91,7 @@ fn config(plan: &Plan, node: &NodePlan, dir: &Path) -> Result<Config, LocalnetEr
     // Validators know each other; everybody else knows the validators.
     let bootstrap = plan.of(Role::Consensus).filter(|other| other.name != node.name).map(NodePlan::listen);
     let http = format!("127.0.0.1:{}", node.http_port);
+    let failed = |e: &dyn std::fmt::Display| LocalnetError::file(dir, e);
     let mut flags = Flags {
         name: Some(node.name.clone()),
         dir: Some(dir.to_owned()),
@@ -99,6 +100,7 @@ fn config(plan: &Plan, node: &NodePlan, dir: &Path) -> Result<Config, LocalnetEr
         listen: vec![format!("/ip4/127.0.0.1/tcp/{}", node.p2p_port)],
         bootstrap: bootstrap.collect(),
         space: Some(ByteCount(plan.space)),
+        idle: Some(plan.idle.parse().map_err(|e: String| failed(&e))?),
         ..Flags::default()
     };
     match node.role {
@@ -108,7 +110,6 @@ fn config(plan: &Plan, node: &NodePlan, dir: &Path) -> Result<Config, LocalnetEr
         }
         Role::Consensus | Role::Storage | Role::Tee => flags.rpc_listen = Some(http),
     }
-    let failed = |e: &dyn std::fmt::Display| LocalnetError::file(dir, e);
     let mut config = Config::load_from(None, [], &flags).map_err(|e| failed(&e))?;
     config.node.cache = NODE_CACHE;
     Ok(config)

@@ -23,6 +23,9 @@ pub const RPC_PORT: u16 = 8545;
 /// Where the first gateway listens unless told otherwise.
 pub const GATEWAY_PORT: u16 = 8580;
 
+/// Idle space each miner makes unless told otherwise: a few segments, so that laptops stay quiet.
+pub const IDLE_SPACE: &str = "4 MiB";
+
 /// What the user asked for.
 #[derive(Debug, Clone)]
 pub struct LocalnetOptions {
@@ -42,6 +45,8 @@ pub struct LocalnetOptions {
     pub fresh: bool,
     /// Space each miner lends.
     pub space: crate::types::ByteCount,
+    /// Idle space each miner makes.
+    pub idle: crate::config::IdleSpace,
     /// Blocks of an era, if not the profile's number.
     pub era_blocks: Option<u64>,
     /// Shortest time between blocks in milliseconds, if not the profile's number.
@@ -68,6 +73,9 @@ pub struct Plan {
     pub genesis_time_ms: u64,
     /// Bytes each miner lends.
     pub space: u64,
+    /// Idle space each miner makes, as its settings say it.
+    #[serde(default = "idle_default")]
+    pub idle: String,
     /// Blocks of an era, if not the profile's number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub era_blocks: Option<u64>,
@@ -99,6 +107,11 @@ pub struct NodePlan {
 }
 
 const PLAN_VERSION: u32 = 1;
+
+/// Idle space of plans that did not know it.
+fn idle_default() -> String {
+    IDLE_SPACE.to_owned()
+}
 
 impl Plan {
     /// The plan in the directory, or a new one written there.
@@ -166,6 +179,7 @@ impl Plan {
             chain_id: CHAIN_ID_LOCALNET,
             genesis_time_ms: now_ms,
             space: options.space.0,
+            idle: options.idle.to_string(),
             era_blocks: options.era_blocks,
             block_interval_ms: options.block_interval_ms,
             deployments: options.deployments.clone(),
@@ -328,6 +342,7 @@ mod tests {
             processes: false,
             fresh: false,
             space: ByteCount::mib(64),
+            idle: crate::config::IdleSpace::UpTo(ByteCount::mib(4)),
             era_blocks: None,
             block_interval_ms: None,
             deployments: Vec::new(),

@@ -5,7 +5,7 @@ use crate::{
     network::Network,
     storage::{
         fragments::DiskStore,
-        miner::{Declaration, MinerConfig, MinerService, network_prefix},
+        miner::{Declaration, IdleConfig, MinerConfig, MinerService, network_prefix},
     },
 };
 
@@ -21,7 +21,13 @@ pub async fn start(base: &mut Base) -> anyhow::Result<()> {
     let prefix = network_prefix(&config.network.external, &base.network.listen_addrs());
     let declaration =
         Declaration { name: config.node.name.clone(), operator: None, prefix, capacity: config.storage.space.0 };
-    let (network, chain, miner) = (base.network.clone(), base.chain.clone(), MinerConfig::new(declaration));
+    let limit = config.storage.idle.limit();
+    let miner = MinerConfig {
+        idle: (limit > 0).then(|| IdleConfig { dir: config.node.dir.join("fragments").join("idle"), limit }),
+        tranquility: config.storage.tranquility,
+        ..MinerConfig::new(declaration)
+    };
+    let (network, chain) = (base.network.clone(), base.chain.clone());
     MinerService::start(&node, network, chain, &base.keys, store, miner).await?;
     Ok(())
 }

@@ -57,6 +57,7 @@ metrics! {
         FragmentsServed, "fragments_served", "Fragments sent to a reader";
         FragmentsDeleted, "fragments_deleted", "Fragments removed from the store";
         FragmentsBad, "fragments_bad", "Fragments whose bytes did not match their id";
+        FragmentsHealed, "fragments_healed", "Missing fragments this miner rebuilt from those of others";
         FragmentsReplaced, "fragments_replaced", "Pushes that went to a replacement holder";
         FilesStored, "files_stored", "Files this gateway stored";
         FilesServed, "files_served", "Files this gateway gave back";
@@ -71,6 +72,12 @@ metrics! {
         StatePartsFetched, "state_parts_fetched", "Parts of a state fetched and proven";
         StatePartsBad, "state_parts_bad", "Answers with parts of a state that were wrong";
         StatePartsServed, "state_parts_served", "Parts of a state sent to others";
+        AuditsAnswered, "audits_answered", "Rounds of audits this miner answered";
+        AuditsProven, "audits_proven", "Rounds of audits this miner proved its tagged data in";
+        AuditsMissed, "audits_missed", "Rounds of audits this miner could not show everything in";
+        AuditsPassed, "audits_passed", "Verdicts about this miner without a fault";
+        AuditsFailed, "audits_failed", "Verdicts about this miner with a fault";
+        RepairsCompleted, "repairs_completed", "Columns this miner took over";
         Panics, "panics", "Panics caught in requests and tasks";
     }
 }
@@ -85,6 +92,8 @@ metrics! {
         FragmentsHeld, "fragments_held", "Fragments in the store";
         SpaceUsedBytes, "space_used_bytes", "Bytes of the fragments in the store";
         SpaceDeclaredBytes, "space_declared_bytes", "Bytes this miner declared on the chain";
+        IdleMadeBytes, "idle_made_bytes", "Bytes idle space takes on this miner's disk";
+        IdleCertifiedBytes, "idle_certified_bytes", "Bytes of certified idle space that data has not taken";
         Uploads, "uploads", "Uploads in progress";
     }
 }

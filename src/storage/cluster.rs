@@ -2,11 +2,15 @@
 //!
 //! Owns the pretence. The chain checks what the real one checks of a store call: placement, receipts, room.
 
+mod market;
+
+pub use market::{IDLE_SEED, Market, MinerMarket, TestEpoch};
+
 use super::{
     BufferPool, DataClient, MinerDirectory,
     fetch::{FetchLimits, Fetcher, FileSource},
     fragments::{FragmentError, FragmentIndex, FragmentStore, MemoryStore},
-    miner::{Declaration, MinerConfig, MinerService},
+    miner::{Declaration, IdleConfig, MinerConfig, MinerService},
     peer_of,
     upload::{
         StoreCall, UPLOAD_BUFFERS, Upload, UploadError, UploadId, UploadJournal, UploadLimits, Uploader, UploaderParts,
@@ -49,6 +53,7 @@ struct ChainState {
     miners: Vec<MinerRecord>,
     files: BTreeMap<FileId, (FileRecord, EthBytes)>,
     events: BTreeMap<Height, Vec<(B256, ChainEvent)>>,
+    market: Market,
 }
 
 impl FakeChain {
@@ -79,10 +84,20 @@ impl FakeChain {
         change(state.miners.iter_mut().find(|miner| miner.address == account).unwrap());
     }
 
-    /// Includes `event` in the next block.
-    pub fn emit(&self, event: ChainEvent) {
+    /// Looks at what the modules keep, or changes it.
+    pub fn market<T>(&self, look: impl FnOnce(&mut Market) -> T) -> T {
+        look(&mut self.state.lock().market)
+    }
+
+    /// Puts `event` into the next block, which somebody else makes.
+    fn note(&self, event: ChainEvent) {
         let height = self.height() + 1;
         self.state.lock().events.entry(height).or_default().push((B256::ZERO, event));
+    }
+
+    /// Includes `event` in the next block.
+    pub fn emit(&self, event: ChainEvent) {
+        self.note(event);
         self.advance(1);
     }
 
@@ -174,20 +189,20 @@ impl ChainClient for FakeChain {
         Ok(1)
     }
 
-    async fn call(&self, _to: Address, _data: EthBytes) -> Result<EthBytes, ChainError> {
-        Err(ChainError::Unreachable("no calls here".into()))
+    async fn call(&self, to: Address, data: EthBytes) -> Result<EthBytes, ChainError> {
+        self.view(to, &data)
     }
 
     async fn estimate_gas(&self, _: Address, _: Address, _: U256, _: EthBytes) -> Result<u64, ChainError> {
         Ok(100_000)
     }
 
-    async fn submit(&self, _raw: EthBytes) -> Result<B256, ChainError> {
-        Err(ChainError::Unreachable("no transactions here".into()))
+    async fn submit(&self, raw: EthBytes) -> Result<B256, ChainError> {
+        self.execute(&raw)
     }
 
-    async fn outcome(&self, _tx: B256) -> Result<Option<TxOutcome>, ChainError> {
-        Ok(None)
+    async fn outcome(&self, tx: B256) -> Result<Option<TxOutcome>, ChainError> {
+        Ok(self.market(|market| market.outcomes.get(&tx).cloned()))
     }
 
     async fn events(&self, from: Height, to: Height) -> Result<Vec<EventBatch>, ChainError> {
@@ -275,11 +290,20 @@ impl FragmentStore for FaultyStore {
     }
 }
 
+impl FaultyStore {
+    /// Ids of the fragments that are here.
+    pub fn ids_held(&self) -> Vec<FragmentId> {
+        self.memory.ids()
+    }
+}
+
 pub struct TestMiner {
     pub node: Node,
     pub service: MinerService,
     pub store: Arc<FaultyStore>,
     pub peer: PeerId,
+    /// Where its idle space is, if it makes any.
+    pub idle: Option<tempfile::TempDir>,
 }
 
 impl TestMiner {
@@ -339,6 +363,12 @@ impl Cluster {
     }
 
     pub async fn add_miner(&mut self, seed: u8) {
+        self.add_miner_with(seed, 0).await;
+    }
+
+    /// A miner that makes up to `idle` bytes of idle space.
+    pub async fn add_miner_with(&mut self, seed: u8, idle: u64) {
+        let dir = (idle > 0).then(|| tempfile::tempdir().unwrap());
         let keys = NodeKeys::derive(&[seed; 32]);
         let record = MinerRecord {
             address: keys.address(),
@@ -360,10 +390,11 @@ impl Cluster {
         let node = Node::new(&record.name, self.pool.clone());
         let declaration = Declaration { name: record.name, operator: None, prefix: 0, capacity: CAPACITY };
         let network: Arc<dyn Network> = self.hub.join(peer);
-        let config = MinerConfig::new(declaration);
+        let idle = dir.as_ref().map(|dir| IdleConfig { dir: dir.path().join("idle"), limit: idle });
+        let config = MinerConfig { idle, ..MinerConfig::new(declaration) };
         let service =
             MinerService::start(&node, network, self.chain.clone(), &keys, store.clone(), config).await.unwrap();
-        self.miners.push(TestMiner { node, service, store, peer });
+        self.miners.push(TestMiner { node, service, store, peer, idle: dir });
     }
 
     pub fn miner(&self, account: Address) -> &TestMiner {

@@ -49,6 +49,7 @@ impl Cluster {
             processes: false,
             fresh: false,
             space: ByteCount::mib(512),
+            idle: cess::config::IdleSpace::UpTo(ByteCount::mib(4)),
             era_blocks: None,
             block_interval_ms: None,
             deployments: Vec::new(),

@@ -6,6 +6,7 @@
 use crate::{
     cli::output::Output,
     client::{ChainError, HttpTransport, RpcTransport},
+    config::IdleSpace,
     localnet::{self, Localnet, LocalnetOptions, Running},
     runtime::{Signals, telemetry},
     types::{B256, ByteCount, Height, Role},
@@ -20,6 +21,8 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 const ANSWER_DEADLINE: Duration = Duration::from_secs(10);
 /// Space of each miner.
 const SPACE: ByteCount = ByteCount::mib(512);
+/// Idle space each of them makes.
+const IDLE: ByteCount = ByteCount::mib(4);
 
 /// Most validators of a bench.
 const VALIDATORS_MAX: u64 = 64;
@@ -109,6 +112,7 @@ impl BenchNet {
             processes: shape.processes,
             fresh: true,
             space: SPACE,
+            idle: IdleSpace::UpTo(IDLE),
             era_blocks: None,
             block_interval_ms: shape.block_interval_ms,
             deployments: Vec::new(),

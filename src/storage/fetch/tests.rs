@@ -64,8 +64,10 @@ async fn a_damaged_fragment_is_served_by_nobody_and_replaced_by_another() {
     assert!(miner.store.memory.damage(id));
     assert_eq!(cluster.get(&call).await, bytes);
     assert!(cluster.fetcher.blamed().is_empty(), "the miner said so itself");
-    assert!(!miner.store.index().holds(id).unwrap(), "and dropped it");
-    assert_eq!(cluster.fetcher.health(&cluster.source(&call).await).await.worst(), 11);
+    let end = Instant::now() + std::time::Duration::from_secs(10);
+    while cluster.fetcher.health(&cluster.source(&call).await).await.worst() < 12 {
+        assert!(Instant::now() < end, "it dropped its copy and rebuilds it from those of the others");
+    }
     let source = cluster.source(&call).await;
     let rebuilt = cluster.fetcher.fragment(&source, 0, 2).await.unwrap();
     assert_eq!(FragmentId(crate::crypto::hash::content(&rebuilt)), id);

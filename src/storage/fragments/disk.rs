@@ -19,6 +19,8 @@ use bytes::Bytes;
 use std::{
     fs::{self, File},
     io::{self, Read, Write},
+    ops::Range,
+    os::unix::fs::FileExt,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -150,6 +152,18 @@ impl FragmentStore for DiskStore {
         read
     }
 
+    async fn read(&self, id: FragmentId, parts: Vec<Range<usize>>) -> Result<Vec<Bytes>, FragmentError> {
+        let info = self.index.stat(id)?.filter(|info| info.present).ok_or(FragmentError::NotHeld { id })?;
+        let layout = self.layout.clone();
+        let permit = self.readers.clone().acquire_owned().await.expect("the semaphore is never closed");
+        blocking(move || {
+            let _permit = permit;
+            layout.check_open()?;
+            read_parts(&layout.file(id), id, u64::from(info.len), parts)
+        })
+        .await
+    }
+
     async fn collect(&self, ids: Vec<FragmentId>, until: Height) -> Result<u64, FragmentError> {
         let removed = self.ask(|reply| Job::Collect { ids, until, reply }).await?;
         self.node.metrics.add(Counter::FragmentsDeleted, removed);
@@ -227,6 +241,24 @@ fn write_error(path: &Path, needed: u64, error: &io::Error) -> FragmentError {
         }
         _ => io_error("write", path, error),
     }
+}
+
+/// A part that ends behind the file's end is damage.
+fn read_parts(path: &Path, id: FragmentId, len: u64, parts: Vec<Range<usize>>) -> Result<Vec<Bytes>, FragmentError> {
+    let file = File::open(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => FragmentError::Truncated { id, len: 0, expected: len },
+        _ => io_error("open", path, &error),
+    })?;
+    let read = |part: Range<usize>| {
+        let mut bytes = vec![0; part.len()];
+        let offset = u64::try_from(part.start).unwrap_or(u64::MAX);
+        file.read_exact_at(&mut bytes, offset).map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => FragmentError::Truncated { id, len: offset, expected: len },
+            _ => io_error("read", path, &error),
+        })?;
+        Ok(bytes.into())
+    };
+    parts.into_iter().map(read).collect()
 }
 
 fn read_checked(path: &Path, id: FragmentId, expected: u64) -> Result<Bytes, FragmentError> {

@@ -1,30 +1,27 @@
-//! Which fragments are held, which files claim them, and how much room is left.
+//! Which fragments are held and how much room is left.
 //!
-//! Owns the records in the fragments column and the counters over them. Must not know where the bytes are.
-//! Invariants: used never grows beyond limit; a file claims once, however often its event is seen; records may lag the disk
+//! Owns the records in the fragments column and the counters over them; the claims among them are in `claims`. Must not know
+//! where the bytes are. Invariants: fragments and idle space together never grow beyond the limit; records may lag the disk
 //! after power loss and are then rebuilt from it.
 
 use super::FragmentError;
 use crate::{
     codec::{self, Wire},
     kv::{Batch, Column, Durability, Kv},
-    types::{B256, FileId, FragmentId, Height},
+    types::{B256, FragmentId, Height},
 };
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use std::{collections::BTreeSet, sync::Arc};
 
 const FRAGMENT_KEY: u8 = b'f';
-const CLAIM_KEY: u8 = b'm';
 const CURSOR_KEY: &[u8] = b"c";
 /// Records read at a time.
 const PAGE_ENTRIES: usize = 1_024;
-/// Fragments one file may claim from one miner: one for each segment.
-const CLAIM_MAX_FRAGMENTS: usize = crate::ledger::manifest::MANIFEST_MAX_SEGMENTS;
 
 /// What is known of a fragment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, borsh::BorshSerialize, borsh::BorshDeserialize)]
 pub struct FragmentInfo {
-    /// Its length in bytes; 0 while it is missing and was never seen.
+    /// Its length in bytes.
     pub len: u32,
     /// Files that claim it.
     pub claims: u32,
@@ -45,21 +42,6 @@ impl Wire for FragmentInfo {
     const NAME: &'static str = "fragment record";
     const VERSION: u8 = 1;
     const MAX_BYTES: usize = 64;
-}
-
-/// A file's claim on this miner.
-#[derive(Debug, Clone, PartialEq, Eq, borsh::BorshSerialize, borsh::BorshDeserialize)]
-pub struct Claim {
-    /// Which of the twelve columns this miner keeps.
-    pub column: u8,
-    /// The distinct fragments, in order of their ids.
-    pub fragments: Vec<FragmentId>,
-}
-
-impl Wire for Claim {
-    const NAME: &'static str = "file claim";
-    const VERSION: u8 = 1;
-    const MAX_BYTES: usize = 16 + CLAIM_MAX_FRAGMENTS * 32;
 }
 
 /// How far the chain was followed.
@@ -93,6 +75,8 @@ pub struct Space {
     pub used: u64,
     /// Promised to puts under way.
     pub reserved: u64,
+    /// Taken on disk by idle space.
+    pub idle: u64,
     /// Number of stored fragments.
     pub fragments: u64,
 }
@@ -100,7 +84,7 @@ pub struct Space {
 impl Space {
     /// Bytes a further put may take.
     pub fn free(&self) -> u64 {
-        self.limit.saturating_sub(self.used).saturating_sub(self.reserved)
+        self.limit.saturating_sub(self.used).saturating_sub(self.reserved).saturating_sub(self.idle)
     }
 }
 
@@ -179,6 +163,21 @@ impl FragmentIndex {
         *self.space.lock()
     }
 
+    /// Says how much of the space lent idle segments take on disk.
+    pub fn set_idle(&self, bytes: u64) {
+        self.space.lock().idle = bytes;
+    }
+
+    /// The database the records are in.
+    pub fn kv(&self) -> &Arc<dyn Kv> {
+        &self.kv
+    }
+
+    /// Keeps every other change of records away while it is held.
+    pub(super) fn lock(&self) -> MutexGuard<'_, Space> {
+        self.space.lock()
+    }
+
     /// Changes the space lent. What is held stays, even if it is more.
     pub fn set_limit(&self, limit: u64) {
         self.space.lock().limit = limit;
@@ -234,76 +233,6 @@ impl FragmentIndex {
         Ok(missing)
     }
 
-    /// Records that `file` is active and keeps `fragments` (its column on this miner) here; returns those that are missing.
-    /// A claim that is already recorded changes nothing.
-    pub fn claim(
-        &self,
-        file: FileId,
-        column: u8,
-        fragments: impl IntoIterator<Item = FragmentId>,
-    ) -> Result<Vec<FragmentId>, FragmentError> {
-        let distinct: BTreeSet<FragmentId> = fragments.into_iter().collect();
-        let _guard = self.space.lock();
-        let (mut missing, mut batch) = (Vec::new(), Batch::new());
-        if self.kv.get(Column::Fragments, &claim_key(file))?.is_some() {
-            return Ok(missing);
-        }
-        for &id in &distinct {
-            let absent = FragmentInfo { len: 0, claims: 0, pending_since: None, present: false };
-            let info = self.stat(id)?.unwrap_or(absent);
-            if !info.present {
-                missing.push(id);
-            }
-            put_info(&mut batch, id, FragmentInfo { claims: info.claims + 1, pending_since: None, ..info });
-        }
-        let claim = Claim { column, fragments: distinct.into_iter().collect() };
-        batch.put(Column::Fragments, claim_key(file), codec::encode(&claim));
-        self.kv.write(batch, Durability::Buffered)?;
-        Ok(missing)
-    }
-
-    /// Records that acknowledgements for `file` were answered by a further owner of it: nothing waits for them any more.
-    pub fn settle(&self, file: FileId) -> Result<(), FragmentError> {
-        let _guard = self.space.lock();
-        let Some(claim) = self.claim_of(file)? else { return Ok(()) };
-        let mut batch = Batch::new();
-        for id in claim.fragments {
-            if let Some(info) = self.stat(id)?.filter(|info| info.pending_since.is_some()) {
-                put_info(&mut batch, id, FragmentInfo { pending_since: None, ..info });
-            }
-        }
-        Ok(self.kv.write(batch, Durability::Buffered)?)
-    }
-
-    /// Records that `file` is gone; returns the fragments that nothing claims any more, for [`super::FragmentStore::collect`].
-    pub fn release(&self, file: FileId) -> Result<Vec<FragmentId>, FragmentError> {
-        let _guard = self.space.lock();
-        let Some(claim) = self.claim_of(file)? else { return Ok(Vec::new()) };
-        let (mut free, mut batch) = (Vec::new(), Batch::new());
-        for id in claim.fragments {
-            let Some(info) = self.stat(id)? else { continue };
-            let left = FragmentInfo { claims: info.claims.saturating_sub(1), ..info };
-            let unused = left.claims == 0 && left.pending_since.is_none();
-            if unused && !left.present {
-                batch.delete(Column::Fragments, fragment_key(id));
-                continue;
-            }
-            put_info(&mut batch, id, left);
-            if unused {
-                free.push(id);
-            }
-        }
-        batch.delete(Column::Fragments, claim_key(file));
-        self.kv.write(batch, Durability::Buffered)?;
-        Ok(free)
-    }
-
-    /// A file's claim on this miner.
-    pub fn claim_of(&self, file: FileId) -> Result<Option<Claim>, FragmentError> {
-        let record = self.kv.get(Column::Fragments, &claim_key(file))?;
-        Ok(record.map(|bytes| codec::decode(&bytes)).transpose()?)
-    }
-
     /// Fragments that nothing claims and that were last acknowledged at or before `height`.
     pub fn unclaimed_since(&self, height: Height) -> Result<Vec<FragmentId>, FragmentError> {
         let mut out = Vec::new();
@@ -355,7 +284,10 @@ impl FragmentIndex {
             let Some(info) = self.stat(id)?.filter(|info| info.present) else { continue };
             match change(info) {
                 None => continue,
-                Some(None) => batch.delete(Column::Fragments, fragment_key(id)),
+                Some(None) => {
+                    batch.delete(Column::Fragments, fragment_key(id));
+                    self.forget_tags(id, &mut batch)?;
+                }
                 Some(Some(replaced)) => put_info(&mut batch, id, replaced),
             }
             changed.used -= u64::from(info.len);
@@ -368,19 +300,15 @@ impl FragmentIndex {
     }
 }
 
-fn put_info(batch: &mut Batch, id: FragmentId, info: FragmentInfo) {
+pub(super) fn put_info(batch: &mut Batch, id: FragmentId, info: FragmentInfo) {
     batch.put(Column::Fragments, fragment_key(id), codec::encode(&info));
 }
 
-fn fragment_key(id: FragmentId) -> [u8; 33] {
+pub(super) fn fragment_key(id: FragmentId) -> [u8; 33] {
     keyed(FRAGMENT_KEY, &id.0)
 }
 
-fn claim_key(id: FileId) -> [u8; 33] {
-    keyed(CLAIM_KEY, &id.0)
-}
-
-fn keyed(kind: u8, id: &[u8; 32]) -> [u8; 33] {
+pub(super) fn keyed(kind: u8, id: &[u8; 32]) -> [u8; 33] {
     let mut key = [kind; 33];
     key[1..].copy_from_slice(id);
     key

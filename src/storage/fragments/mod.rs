@@ -2,8 +2,10 @@
 //!
 //! Owns durability, checksums, the quota and the claims. Must not know peers or how a file is encoded.
 //! Invariants: `put` returns when the fragment survives power loss; a half-written fragment is never visible; bytes whose hash
-//! is not their id are never returned; the sum of lengths never exceeds the limit; a claimed fragment is never collected.
+//! is not their id are never returned as that fragment; fragments and idle space never exceed the limit; a claimed fragment is
+//! never collected.
 
+mod claims;
 mod commit;
 mod disk;
 #[cfg(test)]
@@ -11,12 +13,15 @@ mod golden;
 mod index;
 mod memory;
 mod recovery;
+mod tags;
 #[cfg(test)]
 mod tests;
 
+pub use claims::{Claim, Claimed, Fragments, HeldBefore, TagMark};
 pub use disk::DiskStore;
-pub use index::{Claim, Cursor, FragmentIndex, FragmentInfo, Reservation, Space};
+pub use index::{Cursor, FragmentIndex, FragmentInfo, Reservation, Space};
 pub use memory::MemoryStore;
+pub use tags::{EpochRecord, FragmentTags, TAG_EPOCHS_MAX};
 
 use crate::{
     codec::CodecError,
@@ -28,7 +33,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use bytes::Bytes;
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 /// Why a fragment could not be kept or given.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -89,6 +94,16 @@ pub trait FragmentStore: Send + Sync + 'static {
 
     /// The bytes of a fragment, checked against its id.
     async fn get(&self, id: FragmentId) -> Result<Bytes, FragmentError>;
+
+    /// Parts of a fragment as they lie on the medium, unchecked: for proofs, which fail by themselves if the bytes are bad.
+    async fn read(&self, id: FragmentId, parts: Vec<Range<usize>>) -> Result<Vec<Bytes>, FragmentError> {
+        let bytes = self.get(id).await?;
+        let cut = |part: Range<usize>| {
+            let truncated = FragmentError::Truncated { id, len: bytes.len() as u64, expected: part.end as u64 };
+            (part.start <= part.end && part.end <= bytes.len()).then(|| bytes.slice(part)).ok_or(truncated)
+        };
+        parts.into_iter().map(cut).collect()
+    }
 
     /// Removes those of `ids` that no file claims and that were not acknowledged after `until`; returns the number removed.
     async fn collect(&self, ids: Vec<FragmentId>, until: Height) -> Result<u64, FragmentError>;

@@ -3,18 +3,20 @@
 //! Owns the meaning of events for a miner. Invariant: the cursor passes a height only after its events took effect, and every
 //! effect may happen twice without harm.
 
-use super::Inner;
+use super::{Inner, MinerState};
 use crate::{
     client::{ChainEvent, EventFollower, EventStep},
     kv::Durability,
     ledger::manifest::Manifest,
     runtime::{Phase, Worker},
-    storage::fragments::{Cursor, FragmentError},
-    types::{Address, FileId, Height},
+    storage::fragments::{Claim, Claimed, Cursor, FragmentError},
+    types::{FileId, Height},
 };
-use alloy_primitives::Bytes;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use tokio::task::spawn_blocking;
+
+/// Pause before the chain is asked again for a manifest that following cannot go on without.
+const MANIFEST_PAUSE: Duration = Duration::from_millis(500);
 
 /// Blocks without an event for this miner after which the cursor is written all the same.
 const CURSOR_MAX_LAG: Height = 256;
@@ -45,17 +47,10 @@ impl Inner {
     /// Lets the events of a step take effect; returns whether any concerned this miner.
     async fn apply(&self, step: &EventStep, worker: &Worker) -> Result<bool, FragmentError> {
         let mut touched = false;
-        for (_, event) in step.batches.iter().flat_map(|batch| &batch.events) {
-            touched |= match event {
-                ChainEvent::FileStored { id, holders, manifest, .. } => {
-                    self.stored(*id, holders, manifest, worker).await?
-                }
-                ChainEvent::OwnerAdded { id, .. } => self.settled(*id).await?,
-                ChainEvent::FileDeleted { id, holders, .. } if holders.contains(&self.account) => {
-                    self.deleted(*id).await?
-                }
-                _ => false,
-            };
+        for batch in &step.batches {
+            for (_, event) in &batch.events {
+                touched |= self.apply_event(batch.height, event, worker).await?;
+            }
         }
         if touched {
             self.show_space();
@@ -63,14 +58,58 @@ impl Inner {
         Ok(touched)
     }
 
+    async fn apply_event(&self, height: Height, event: &ChainEvent, worker: &Worker) -> Result<bool, FragmentError> {
+        let own = self.account;
+        match event {
+            ChainEvent::FileStored { id, holders, manifest, .. } => match holders.iter().position(|h| *h == own) {
+                Some(column) => self.stored(*id, column, height, manifest, worker).await,
+                None => Ok(false),
+            },
+            ChainEvent::OwnerAdded { id, .. } => self.settled(*id).await,
+            ChainEvent::FileDeleted { id, holders, .. } if holders.contains(&own) => self.released(*id, height).await,
+            ChainEvent::RepairCompleted { file, from, .. } if *from == own => self.released(*file, height).await,
+            ChainEvent::RepairCompleted { file, column, to, .. } if *to == own => {
+                let Some(manifest) = self.sure_manifest(*file).await else { return Ok(false) };
+                self.stored(*file, usize::from(*column), height, &manifest, worker).await
+            }
+            ChainEvent::FileTagged { file, epoch, columns, .. } => self.tagged(*file, *epoch, *columns, height).await,
+            other => {
+                self.heard(other);
+                Ok(false)
+            }
+        }
+    }
+
+    /// What changes nothing in the claims but wakes those who wait for it.
+    fn heard(&self, event: &ChainEvent) {
+        let own = self.account;
+        match event {
+            ChainEvent::MinerLeaving { account, .. } if *account == own => self.set_state(MinerState::Exiting),
+            ChainEvent::MinerLost { account, .. } if *account == own => self.set_state(MinerState::Lost),
+            ChainEvent::MinerLeaving { .. } | ChainEvent::MinerLost { .. } | ChainEvent::ColumnSurrendered { .. } => {
+                self.repair.notify_one();
+            }
+            ChainEvent::IdleDecided { account, batch, count, accepted, .. } if *account == own => {
+                if !accepted {
+                    tracing::error!(batch, count, "commitments to idle space were refused, the segments are made anew");
+                }
+                self.idle.iter().for_each(|idle| idle.wake());
+            }
+            ChainEvent::AuditDecided { miner, round, verdict, strikes, fined } if *miner == own => {
+                self.audit_decided(*round, *verdict, *strikes, *fined);
+            }
+            _ => {}
+        }
+    }
+
     async fn stored(
         &self,
         file: FileId,
-        holders: &[Address],
-        manifest: &Bytes,
+        column: usize,
+        height: Height,
+        manifest: &[u8],
         worker: &Worker,
     ) -> Result<bool, FragmentError> {
-        let Some(column) = holders.iter().position(|holder| *holder == self.account) else { return Ok(false) };
         let manifest = match Manifest::read(manifest) {
             Ok(manifest) => manifest,
             Err(error) => {
@@ -80,15 +119,43 @@ impl Inner {
         };
         let store = self.store.clone();
         let missing = run(move || {
-            let fragments = manifest.segments.iter().filter_map(|segment| segment.fragments.get(column).copied());
-            store.index().claim(file, u8::try_from(column).unwrap_or(u8::MAX), fragments)
+            let claimed = manifest.segments.iter().filter_map(|segment| {
+                let id = segment.fragments.get(column).copied()?;
+                Some(Claimed { id, len: u32::try_from(segment.fragment_len()).ok()? })
+            });
+            let claim = Claim::new(u8::try_from(column).unwrap_or(u8::MAX), height, claimed);
+            store.index().claim(file, &claim)
         })
         .await?;
         if !missing.is_empty() {
             worker.error(format!("{} fragments of file {file} are claimed but not here", missing.len()));
-            tracing::error!(%file, missing = missing.len(), "fragments are claimed but not here");
+            tracing::error!(%file, missing = missing.len(), "fragments are claimed but not here, they are rebuilt");
+            self.heal.notify_one();
         }
         Ok(true)
+    }
+
+    /// A file's manifest from the chain, however long it takes to get it.
+    async fn sure_manifest(&self, file: FileId) -> Option<alloy_primitives::Bytes> {
+        loop {
+            match self.chain.manifest(file).await {
+                Ok(manifest) => return manifest,
+                Err(error) => tracing::warn!(%file, %error, "a manifest cannot be read, trying again"),
+            }
+            tokio::time::sleep(MANIFEST_PAUSE).await;
+        }
+    }
+
+    async fn tagged(&self, file: FileId, epoch: u64, columns: u16, height: Height) -> Result<bool, FragmentError> {
+        let store = self.store.clone();
+        run(move || {
+            let own = store.index().claim_of(file)?.filter(|claim| columns >> claim.column & 1 == 1);
+            if own.is_some() {
+                store.index().mark_tagged(file, epoch, height)?;
+            }
+            Ok(own.is_some())
+        })
+        .await
     }
 
     async fn settled(&self, file: FileId) -> Result<bool, FragmentError> {
@@ -97,12 +164,12 @@ impl Inner {
         Ok(false)
     }
 
-    async fn deleted(&self, file: FileId) -> Result<bool, FragmentError> {
+    /// The fragments stay until nothing can be asked of them any more.
+    async fn released(&self, file: FileId, height: Height) -> Result<bool, FragmentError> {
         let store = self.store.clone();
-        let unused = run(move || store.index().release(file)).await?;
-        let removed = self.store.collect(unused, 0).await?;
-        tracing::info!(%file, removed, "file deleted, fragments dropped");
-        Ok(true)
+        let released = run(move || store.index().release(file, height)).await?;
+        tracing::info!(%file, "column released, its fragments are dropped when the audits of this round are over");
+        Ok(released)
     }
 
     async fn write_cursor(&self, height: Height, durability: Durability) -> Result<(), FragmentError> {

@@ -2,30 +2,53 @@
 //!
 //! Owns the service and its start. Must not know how files are encoded. Invariants: a receipt is signed only over fragments
 //! that are on disk for good; what a receipt was signed for is kept until no transaction can use that receipt any more; what
-//! the chain claims is kept until the chain lets go of it; every background job is a worker.
+//! the chain claims is kept until the chain lets go of it and no audit asks for it; every background job is a worker.
 
+mod audit;
 mod follow;
+mod heal;
+mod idle;
 mod prefix;
 mod register;
+mod repair;
 mod serve;
+mod tags;
 #[cfg(test)]
 mod tests;
 mod upkeep;
+mod views;
 
+pub use audit::AuditError;
+pub use idle::{IdleConfig, IdleError};
 pub use prefix::network_prefix;
 pub use register::{Declaration, ensure_registered};
+pub use views::MinerState;
 
-use super::fragments::{Cursor, FragmentError, FragmentStore};
+use super::{
+    directory::{MinerDirectory, peer_of},
+    fetch::{FetchLimits, Fetcher},
+    fragments::{Cursor, FragmentError, FragmentStore},
+    link::DataClient,
+};
 use crate::{
     client::{ChainClient, ChainError, MinerRecord, Signer, Wallet},
     crypto::{NodeKeys, SecretKey},
     kv::Durability,
-    network::Network,
+    ledger::audit::Rounds,
+    network::{Network, PeerId},
+    proofs::pois::Shape,
     runtime::{Criticality, Gauge, Node, Phase},
     types::{Address, Amount, B256, ByteCount, ChainId, Height, Params},
 };
-use std::{sync::Arc, time::Duration};
-use tokio::sync::watch;
+use audit::KeptAnswers;
+use idle::Idle;
+use parking_lot::Mutex;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use tags::EpochKeys;
+use tokio::{
+    sync::{Notify, watch},
+    task::spawn_blocking,
+};
 
 /// Why a miner could not start.
 #[derive(Debug, thiserror::Error)]
@@ -48,9 +71,15 @@ pub enum MinerError {
     /// The data directory belongs to another chain.
     #[error("the fragments here belong to the chain with genesis {found}, this is {expected}")]
     OtherChain { found: B256, expected: B256 },
+    /// The registered key is no key.
+    #[error("account {account} is registered with a network key that is none")]
+    NoPeer { account: Address },
     /// The store failed.
     #[error(transparent)]
     Store(#[from] FragmentError),
+    /// Idle space cannot be opened.
+    #[error(transparent)]
+    Idle(#[from] IdleError),
 }
 
 /// What a miner is told at start.
@@ -64,6 +93,10 @@ pub struct MinerConfig {
     pub scrub_delay: Duration,
     /// Rest between two verifications of everything.
     pub scrub_pause: Duration,
+    /// What is filled with idle space; nothing if `None`.
+    pub idle: Option<IdleConfig>,
+    /// How much longer background jobs rest than they work.
+    pub tranquility: u32,
 }
 
 impl MinerConfig {
@@ -74,6 +107,8 @@ impl MinerConfig {
             scrub_bytes_per_second: 8 << 20,
             scrub_delay: Duration::from_secs(300),
             scrub_pause: Duration::from_secs(6 * 3_600),
+            idle: None,
+            tranquility: 0,
         }
     }
 }
@@ -87,14 +122,33 @@ pub struct MinerService {
 struct Inner {
     node: Node,
     chain: Arc<dyn ChainClient>,
+    wallet: Wallet,
     store: Arc<dyn FragmentStore>,
+    directory: MinerDirectory,
+    fetcher: Fetcher,
     key: SecretKey,
     account: Address,
+    /// This miner on the network.
+    peer: PeerId,
     chain_id: ChainId,
     genesis: B256,
     params: Params,
+    rounds: Rounds,
+    tranquility: u32,
+    /// Whether the chain counts on it.
+    state: watch::Sender<MinerState>,
     /// Height up to which the chain was followed.
     height: watch::Sender<Height>,
+    /// Its idle space, if it makes any.
+    idle: Option<Arc<Idle>>,
+    /// Answers to audits that may be fetched.
+    answers: KeptAnswers,
+    /// Keys of tags, by epoch.
+    epochs: Mutex<BTreeMap<u64, Arc<EpochKeys>>>,
+    /// Rung when fragments are missing.
+    heal: Notify,
+    /// Rung when columns of others may want a new holder.
+    repair: Notify,
 }
 
 impl MinerService {
@@ -111,25 +165,40 @@ impl MinerService {
         let params = Params::of(status.profile);
         check_chain(&store, status.genesis)?;
         let wallet = Wallet::new(chain.clone(), Signer::Native(keys.account.clone()), status.chain_id);
-        let record = ensure_registered(&wallet, keys, &config.declaration, &params).await?;
+        let (record, state) = ensure_registered(&wallet, keys, &config.declaration, &params).await?;
         let from = begin(&store, &record, status.genesis)?;
+        let data = DataClient::new(node, network.clone());
         let inner = Arc::new(Inner {
             node: node.clone(),
             chain: chain.clone(),
-            store,
+            wallet,
+            directory: MinerDirectory::new(chain),
+            fetcher: Fetcher::new(node, data, FetchLimits::default()),
             key: keys.account.clone(),
             account: record.address,
+            peer: peer_of(&record).ok_or(MinerError::NoPeer { account: record.address })?,
             chain_id: status.chain_id,
             genesis: status.genesis,
-            params,
+            rounds: Rounds::of(&params),
+            tranquility: config.tranquility,
+            state: watch::Sender::new(state),
             height: watch::Sender::new(from),
+            idle: open_idle(node, config.idle.clone(), Shape::of(&params)).await?,
+            answers: KeptAnswers::new(store.index().kv().clone()),
+            epochs: Mutex::default(),
+            heal: Notify::new(),
+            repair: Notify::new(),
+            params,
+            store,
         });
         inner.show_space();
         node.metrics.set(Gauge::SpaceDeclaredBytes, i64::try_from(record.capacity).unwrap_or(i64::MAX));
-        serve::start(&inner, network);
-        follow::start(&inner);
-        upkeep::start(&inner, &config);
-        tracing::info!(account = %inner.account, capacity = %ByteCount(record.capacity), "miner ready");
+        inner.start(network, &config);
+        let capacity = ByteCount(record.capacity);
+        match state {
+            MinerState::Active => tracing::info!(account = %inner.account, %capacity, "miner ready"),
+            state => inner.set_state(state),
+        }
         Ok(Self { inner })
     }
 
@@ -150,6 +219,44 @@ impl MinerService {
 }
 
 impl Inner {
+    fn start(self: &Arc<Self>, network: Arc<dyn Network>, config: &MinerConfig) {
+        serve::start(self, network);
+        follow::start(self);
+        audit::start(self);
+        idle::start(self);
+        heal::start(self);
+        repair::start(self);
+        upkeep::start(self, config);
+    }
+
+    /// Height up to which the chain was followed.
+    fn now(&self) -> Height {
+        *self.height.borrow()
+    }
+
+    /// Whether the chain counts on it.
+    fn state_now(&self) -> MinerState {
+        *self.state.borrow()
+    }
+
+    /// Takes over what the chain says of this miner, and tells the operator what to do about it.
+    fn set_state(&self, state: MinerState) {
+        self.state.send_replace(state);
+        let account = self.account;
+        match state {
+            MinerState::Active => {}
+            MinerState::Exiting => tracing::warn!(
+                %account,
+                "this miner leaves: keep it running until everything it holds is repaired elsewhere, then withdraw its collateral"
+            ),
+            MinerState::Lost => tracing::error!(
+                %account,
+                "this miner was forced out after faults in a row and earns nothing any more: withdraw what is left of its collateral \
+                 when the lock is over, then start anew with an empty directory"
+            ),
+        }
+    }
+
     fn spawn(
         self: &Arc<Self>,
         phase: Phase,
@@ -169,6 +276,16 @@ impl Inner {
         let space = self.store.index().space();
         self.node.metrics.set(Gauge::FragmentsHeld, i64::try_from(space.fragments).unwrap_or(i64::MAX));
         self.node.metrics.set(Gauge::SpaceUsedBytes, i64::try_from(space.used).unwrap_or(i64::MAX));
+    }
+}
+
+/// Opens idle space off the async threads.
+async fn open_idle(node: &Node, config: Option<IdleConfig>, shape: Shape) -> Result<Option<Arc<Idle>>, MinerError> {
+    let Some(config) = config else { return Ok(None) };
+    let node = node.clone();
+    match spawn_blocking(move || Idle::open(&node, &config, shape)).await {
+        Ok(idle) => Ok(Some(Arc::new(idle?))),
+        Err(_) => Err(IdleError::Stopped.into()),
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Owns collateral arithmetic and its errors. Must not know fragments.
 
-use super::MinerError;
+use super::{MinerError, MinerState};
 use crate::{
     client::{ChainError, MinerRecord, Wallet},
     crypto::NodeKeys,
@@ -29,8 +29,24 @@ pub struct Declaration {
     pub capacity: u64,
 }
 
-/// The miner's record, after registering it or changing its capacity if that is needed.
+/// The miner's record and state, after registering it or changing its capacity if that is needed. A miner that leaves or was
+/// forced out changes nothing any more.
 pub async fn ensure_registered(
+    wallet: &Wallet,
+    keys: &NodeKeys,
+    declaration: &Declaration,
+    params: &Params,
+) -> Result<(MinerRecord, MinerState), MinerError> {
+    if let Some(record) = find(wallet).await?.filter(|record| record.network_key == keys.network.public().0) {
+        let state = MinerState::of(&record)?;
+        if state != MinerState::Active {
+            return Ok((record, state));
+        }
+    }
+    Ok((active(wallet, keys, declaration, params).await?, MinerState::Active))
+}
+
+async fn active(
     wallet: &Wallet,
     keys: &NodeKeys,
     declaration: &Declaration,

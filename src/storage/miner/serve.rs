@@ -11,7 +11,7 @@ use crate::{
     runtime::{Counter, Criticality, Phase},
     storage::{
         fragments::FragmentError,
-        wire::{Answer, Ask, DATA, HAS_MAX_FRAGMENTS, Refusal, Request, Response},
+        wire::{Answer, Ask, AuditPart, DATA, HAS_MAX_FRAGMENTS, Refusal, Request, Response},
     },
     types::{FragmentId, params::FRAGMENTS},
 };
@@ -217,6 +217,11 @@ async fn answer(inner: Arc<Inner>, tag: u32, ask: Ask, payload: Bytes, held: Hel
     Done { response: Response { tag, answer }, payload, _held: held }
 }
 
+fn proof(bytes: Vec<u8>) -> Result<(Answer, Bytes), Refusal> {
+    let len = u32::try_from(bytes.len()).map_err(Refusal::failed)?;
+    Ok((Answer::Proof { len }, bytes.into()))
+}
+
 impl Inner {
     async fn handle(&self, ask: Ask, payload: Bytes) -> Result<(Answer, Bytes), Refusal> {
         match ask {
@@ -226,9 +231,14 @@ impl Inner {
                 let len = u32::try_from(bytes.len()).map_err(Refusal::failed)?;
                 Ok((Answer::Fragment { len }, bytes))
             }
-            Ask::Tags { .. } | Ask::TagReceipt { .. } | Ask::Audit { .. } | Ask::IdleProof { .. } => {
-                Err(Refusal::invalid("scaffold"))
+            Ask::Tags { id, epoch, .. } => {
+                self.take_tags(id, epoch, payload).await.map(|()| (Answer::Stored, Bytes::new()))
             }
+            Ask::TagReceipt { column, epoch, manifest } => {
+                Ok((Answer::Signed(self.tag_receipt(column, epoch, manifest).await?), Bytes::new()))
+            }
+            Ask::Audit { round, part } => proof(self.audit_answer(round, part).await?),
+            Ask::IdleProof { segment, .. } => proof(self.idle_proof(segment).await?),
             Ask::Has { ids } => Ok((Answer::Held(self.has(ids).await?), Bytes::new())),
             Ask::Receipt { column, manifest } => {
                 Ok((Answer::Signed(self.receipt(column, manifest).await?), Bytes::new()))
@@ -236,9 +246,24 @@ impl Inner {
         }
     }
 
+    /// An answer this miner committed to.
+    async fn audit_answer(&self, round: u64, part: AuditPart) -> Result<Vec<u8>, Refusal> {
+        let answers = self.answers.clone();
+        let answer = run(move || Ok(answers.get(round, part)?)).await?;
+        answer.ok_or_else(|| Refusal::invalid(format!("there is no such answer to round {round}")))
+    }
+
+    /// The proof of a segment's commitment.
+    async fn idle_proof(&self, segment: u64) -> Result<Vec<u8>, Refusal> {
+        let none = || Refusal::invalid(format!("there is no proof of segment {segment}"));
+        let files = self.idle.as_ref().ok_or_else(none)?.files.clone();
+        let read = run(move || Ok(files.has_proof(segment).then(|| files.proof(segment)))).await?;
+        read.ok_or_else(none)?.map_err(Refusal::failed)
+    }
+
     async fn put(&self, id: FragmentId, bytes: Bytes) -> Result<(), Refusal> {
         self.node.metrics.add(Counter::BytesIn, bytes.len() as u64);
-        let since = *self.height.borrow();
+        let since = self.now();
         if let Err(error) = self.store.put(id, bytes, since).await {
             if matches!(error, FragmentError::DiskFull { .. }) {
                 tracing::error!(%error, "fragment refused: less space is left than is lent");

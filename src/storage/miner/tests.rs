@@ -19,9 +19,10 @@ use crate::{
 use bytes::Bytes;
 use std::time::Duration;
 
-const DEADLINE: Duration = Duration::from_secs(10);
+pub(super) const DEADLINE: Duration = Duration::from_secs(10);
 
-async fn until(what: &str, mut done: impl FnMut() -> bool) {
+/// Waits until something is so.
+pub(super) async fn until(what: &str, mut done: impl FnMut() -> bool) {
     let end = tokio::time::Instant::now() + DEADLINE;
     while !done() {
         assert!(tokio::time::Instant::now() < end, "{what}");
@@ -36,15 +37,20 @@ async fn stored_files_are_claimed_and_deleted_ones_dropped() {
     cluster.settled().await;
     let miner = cluster.miner(one.holders[3]);
     let claim = miner.store.index().claim_of(one.file).unwrap().unwrap();
-    assert_eq!((claim.column, claim.fragments), (3, vec![one.manifest.segments[0].fragments[3]]));
+    let ids: Vec<FragmentId> = claim.fragments.iter().map(|claimed| claimed.id).collect();
+    assert_eq!((claim.column, ids), (3, vec![one.manifest.segments[0].fragments[3]]));
     cluster.chain.advance(2 * Params::dev().unclaimed_fragment_blocks);
     cluster.settled().await;
     cluster.chain.delete(one.file);
     cluster.settled().await;
-    assert_eq!(cluster.stored_bytes().0, two.manifest.column_bytes() * 12);
+    let (column, rounds) = (two.manifest.column_bytes(), 2 * Params::dev().audit_round_blocks);
+    assert_eq!(cluster.stored_bytes().0, column * 24, "audits of this round may still ask for it");
+    cluster.chain.advance(rounds);
+    cluster.settled().await;
+    until("it is dropped when they are over", || cluster.stored_bytes().0 == column * 12).await;
     assert_eq!(cluster.get(&two).await, sample(2, 4_000));
     let cursor = miner.store.index().cursor().unwrap().unwrap();
-    assert_eq!((cursor.genesis, cursor.height), ([1; 32], cluster.chain.height()));
+    assert_eq!((cursor.genesis, cursor.height), ([1; 32], cluster.chain.height() - rounds), "where files last changed");
 }
 
 #[tokio::test]
@@ -154,7 +160,7 @@ fn declaration(capacity: u64) -> Declaration {
 }
 
 #[tokio::test]
-async fn scrub_finds_damage_reports_it_and_drops_the_copy() {
+async fn scrub_finds_damage_reports_it_and_has_the_copy_rebuilt() {
     let cluster = Cluster::new(12).await;
     let call = cluster.put(&sample(1, 4_000)).await;
     cluster.settled().await;
@@ -164,11 +170,13 @@ async fn scrub_finds_damage_reports_it_and_drops_the_copy() {
     let config = MinerConfig { scrub_bytes_per_second: u64::MAX, scrub_delay: Duration::ZERO, ..usual };
     // A second set of workers on the same store, at work at once.
     upkeep::start(&miner.service.inner, &config);
-    until("the damaged copy is dropped", || !miner.store.index().holds(id).unwrap()).await;
+    let healed = || miner.node.metrics.counter(crate::runtime::Counter::FragmentsHealed) == 1;
+    until("the damaged copy is replaced", healed).await;
     let workers = miner.node.workers.list();
     let scrub = workers.iter().find(|worker| worker.name == "scrub" && worker.errors > 0).unwrap();
     assert_eq!(scrub.last_error, Some(format!("fragment {id} on disk is damaged: its bytes do not match its id")));
-    assert_eq!(miner.store.index().stat(id).unwrap().unwrap().claims, 1, "it is remembered as missing");
+    assert_eq!(miner.store.index().stat(id).unwrap().unwrap().claims, 1);
+    assert_eq!(fragment_id(&miner.store.get(id).await.unwrap()), id);
 }
 
 #[tokio::test]
@@ -206,4 +214,65 @@ async fn a_start_that_cannot_work_says_why() {
     assert!(start(1 << 30, 1).await.contains("is registered with another network key"));
     store.index().set_cursor(Cursor::new(B256::repeat_byte(9), 4), Durability::Synced).unwrap();
     assert!(start(1 << 30, 1).await.starts_with("the fragments here belong to the chain with genesis 0x0909"));
+}
+
+#[tokio::test]
+async fn a_leaving_miners_column_is_taken_over_by_one_that_has_none() {
+    let mut cluster = Cluster::new(12).await;
+    let call = cluster.put(&sample(3, 9_000)).await;
+    cluster.settled().await;
+    cluster.add_miner(40).await;
+    let (old, new) = (call.holders[4], cluster.miners[12].account());
+    cluster.chain.leave(old);
+    cluster.settled().await;
+    let claimed = || cluster.chain.market(|market| market.orders[0].claimer == new);
+    until("the free miner claims it, after those that hold a column passed it over", claimed).await;
+    cluster.chain.advance(2);
+    until("it completes the repair", || cluster.chain.market(|market| market.orders.is_empty())).await;
+    cluster.chain.advance(1);
+    cluster.settled().await;
+    let successor = cluster.miner(new);
+    assert_eq!(successor.store.index().claim_of(call.file).unwrap().unwrap().column, 4);
+    assert_eq!(successor.store.ids_held(), [call.manifest.segments[0].fragments[4]]);
+    let leaver = cluster.miner(old);
+    assert_eq!(leaver.store.index().claim_of(call.file).unwrap(), None);
+    assert_eq!(*leaver.service.inner.state.borrow(), MinerState::Exiting);
+    cluster.hub.crash(leaver.peer);
+    assert_eq!(cluster.get(&call).await, sample(3, 9_000));
+}
+
+#[tokio::test]
+async fn a_column_that_cannot_be_rebuilt_is_given_up_after_some_rounds() {
+    let cluster = Cluster::new(12).await;
+    let call = cluster.put(&sample(3, 9_000)).await;
+    cluster.settled().await;
+    let miner = cluster.miner(call.holders[0]);
+    for holder in &call.holders[1..] {
+        cluster.miner(*holder).set(crate::storage::cluster::Fault::Lies);
+    }
+    miner.store.discard(call.manifest.segments[0].fragments[0]).await.unwrap();
+    let end = tokio::time::Instant::now() + DEADLINE;
+    while cluster.chain.market(|market| market.surrendered.is_empty()) {
+        assert!(tokio::time::Instant::now() < end, "the column is given up");
+        cluster.chain.advance(Params::dev().audit_round_blocks);
+        cluster.settled().await;
+        let failed = |name: &str| miner.node.workers.list().iter().find(|w| w.name == name).map_or(0, |w| w.errors);
+        let before = failed("self-heal");
+        until("another attempt fails", || failed("self-heal") > before).await;
+    }
+    assert_eq!(cluster.chain.market(|market| market.surrendered.clone()), [call.file]);
+    assert!(cluster.chain.height() > 3 * Params::dev().audit_round_blocks, "not at once");
+}
+
+#[tokio::test]
+async fn a_miner_that_was_forced_out_answers_no_round() {
+    let cluster = Cluster::new(12).await;
+    let call = cluster.put(&sample(1, 4_000)).await;
+    let (lost, other) = (call.holders[2], call.holders[3]);
+    cluster.chain.emit(crate::client::ChainEvent::MinerLost { account: lost, held: 1 });
+    cluster.settled().await;
+    cluster.chain.advance(Params::dev().audit_round_blocks - cluster.chain.height());
+    let answered = |miner| cluster.chain.market(|market| market.answers.contains_key(&(miner, 1)));
+    until("the others answer", || cluster.chain.market(|market| market.answers.len()) >= 11).await;
+    assert!(answered(other) && !answered(lost));
 }

@@ -101,6 +101,7 @@ impl Inner {
     /// Drops a bad copy so that it is not offered any more and can be fetched again.
     pub(super) async fn drop_damaged(&self, id: FragmentId) -> Result<(), FragmentError> {
         self.store.discard(id).await?;
+        self.heal.notify_one();
         self.show_space();
         Ok(())
     }
