@@ -37,11 +37,13 @@ pub enum Column {
     Checkpoints,
     /// hash of an address or topic ‖ height → nothing: the block has a log with it.
     LogIndex,
+    /// A verifier's or tagger's index of who holds what, and what it voted.
+    Holdings,
 }
 
 impl Column {
     /// Every column.
-    pub const ALL: [Column; 17] = [
+    pub const ALL: [Column; 18] = [
         Column::Meta,
         Column::Blocks,
         Column::Certificates,
@@ -59,6 +61,7 @@ impl Column {
         Column::Undo,
         Column::Checkpoints,
         Column::LogIndex,
+        Column::Holdings,
     ];
 
     /// Name of the column family on disk.
@@ -81,6 +84,7 @@ impl Column {
             Column::Undo => "undo",
             Column::Checkpoints => "checkpoints",
             Column::LogIndex => "log-index",
+            Column::Holdings => "holdings",
         }
     }
 
