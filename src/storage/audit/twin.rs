@@ -388,6 +388,7 @@ pub fn worker(keys: &NodeKeys, kind: u8, seal_key: [u8; 32]) -> ITee::Worker {
         since: 1,
         attestedUntil: 1_000_000,
         bond: U256::from(1),
+        bondUntil: 0,
         state: 0,
     }
 }
