@@ -37,8 +37,8 @@ struct StartArgs {
     #[arg(long, default_value_t = 12, value_name = "N")]
     storage: usize,
     /// Number of TEE workers
-    #[arg(long, default_value_t = 0)]
-    pub tee: usize,
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    tee: usize,
     /// Number of gateways
     #[arg(long, default_value_t = 1, value_name = "N")]
     gateway: usize,

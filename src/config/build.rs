@@ -2,7 +2,7 @@
 
 use super::{
     ChainConfig, Config, ConfigError, GatewayConfig, NetworkConfig, NodeConfig, PoolConfig, RpcConfig, Source,
-    StorageConfig,
+    StorageConfig, TeeConfig,
     flags::{path_value, size_value, texts},
     layers::Layers,
 };
@@ -55,6 +55,10 @@ pub(super) fn config(layers: &Layers) -> Result<Config, ConfigError> {
             idle: at("storage", "idle").parse()?,
             tranquility: at("storage", "tranquility").number(0..=100)?,
         },
+        tee: TeeConfig {
+            kind: at("tee", "kind").parse()?,
+            collateral: at("tee", "collateral").unless_empty().map(|setting| dir.join(setting.text())),
+        },
         chain: ChainConfig {
             mode: at("chain", "mode").parse()?,
             genesis: dir.join(at("chain", "genesis").text()),
@@ -89,10 +93,11 @@ fn pool(layers: &Layers) -> Result<PoolConfig, ConfigError> {
 
 /// The values of a config, from which [`config`] builds the same again when they stand in a file of the node's directory.
 pub(super) fn layers(config: &Config) -> Layers {
-    let Config { node, network, rpc, gateway, storage, chain, pool } = config;
+    let Config { node, network, rpc, gateway, storage, tee, chain, pool } = config;
     let text = |value: &dyn Display| Value::String(value.to_string());
     let list = |values: &[Multiaddr]| texts(values.iter().map(Multiaddr::to_string));
     let number = |value: u32| Value::Integer(i64::from(value));
+    let own = |path: &Path| path_value(path.strip_prefix(&node.dir).unwrap_or(path));
     let optional = |value: Option<u64>| Value::Integer(i64::try_from(value.unwrap_or(0)).unwrap_or(i64::MAX));
     let values = [
         ("node", "name", text(&node.name)),
@@ -112,8 +117,10 @@ pub(super) fn layers(config: &Config) -> Layers {
         ("storage", "space", size_value(storage.space)),
         ("storage", "idle", text(&storage.idle)),
         ("storage", "tranquility", number(storage.tranquility)),
+        ("tee", "kind", text(&tee.kind)),
+        ("tee", "collateral", tee.collateral.as_deref().map_or_else(|| Value::String(String::new()), own)),
         ("chain", "mode", text(&chain.mode)),
-        ("chain", "genesis", path_value(chain.genesis.strip_prefix(&node.dir).unwrap_or(&chain.genesis))),
+        ("chain", "genesis", own(&chain.genesis)),
         ("chain", "trusted_block", Value::String(chain.trusted_block.map(|b| b.to_string()).unwrap_or_default())),
         ("chain", "block_interval_ms", optional(chain.block_interval_ms)),
         ("chain", "idle_block_interval_ms", optional(chain.idle_block_interval_ms)),

@@ -35,6 +35,7 @@ pub const SECTIONS: &[Section] = &[
     },
     Section { name: "gateway", doc: "The HTTP gateway, for nodes with role gateway.", keys: GATEWAY },
     Section { name: "storage", doc: "The space this node lends, for nodes with role storage.", keys: STORAGE },
+    Section { name: "tee", doc: "Tagging and verifying, for nodes with role tee.", keys: TEE },
     Section { name: "chain", doc: "The chain this node follows.", keys: CHAIN },
     Section {
         name: "pool",
@@ -60,7 +61,7 @@ const NODE: &[Key] = &[
         name: "roles",
         default: r#"["storage"]"#,
         env: "CESS_NODE_ROLES",
-        doc: &["What the node does, one or more of: consensus, storage, gateway."],
+        doc: &["What the node does, one or more of: consensus, storage, tee, gateway."],
     },
     Key {
         name: "log",
@@ -160,6 +161,26 @@ const STORAGE: &[Key] = &[
         doc: &[
             "How quiet background jobs such as scrubbing are: they rest this many times as long as they worked.",
             "0 is as fast as possible, 100 is the most.",
+        ],
+    },
+];
+
+const TEE: &[Key] = &[
+    Key {
+        name: "kind",
+        default: r#""full""#,
+        env: "CESS_TEE_KIND",
+        doc: &[
+            "What the worker does, one of: full, verifier, marker. A verifier verifies audits, a marker tags data, full does both.",
+        ],
+    },
+    Key {
+        name: "collateral",
+        default: r#""""#,
+        env: "CESS_TEE_COLLATERAL",
+        doc: &[
+            "File with the DCAP collateral of this machine's enclaves, which is published on the chain before each attestation. A",
+            "relative path starts at the node's directory; empty without hardware.",
         ],
     },
 ];

@@ -15,6 +15,7 @@ mod layers;
 mod nearest;
 mod render;
 mod sync_mode;
+mod tee_kind;
 
 #[cfg(test)]
 mod tests;
@@ -25,6 +26,7 @@ pub use history::History;
 pub use idle_space::IdleSpace;
 pub use keys::{Key, SECTIONS, Section};
 pub use sync_mode::SyncMode;
+pub use tee_kind::TeeKind;
 
 use crate::types::{ByteCount, ExecutorChoice, Role, TrustedBlock};
 use layers::Layers;
@@ -54,6 +56,8 @@ pub struct Config {
     pub gateway: GatewayConfig,
     /// The space it lends.
     pub storage: StorageConfig,
+    /// The work it does in an enclave.
+    pub tee: TeeConfig,
     /// The chain it follows.
     pub chain: ChainConfig,
     /// What may wait for a block of it.
@@ -117,6 +121,15 @@ pub struct StorageConfig {
     pub idle: IdleSpace,
     /// How much longer background jobs rest than they work.
     pub tranquility: u32,
+}
+
+/// Section `[tee]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TeeConfig {
+    /// What the worker does.
+    pub kind: TeeKind,
+    /// DCAP collateral it publishes before it is attested, if it has hardware; already resolved against the node's directory.
+    pub collateral: Option<PathBuf>,
 }
 
 /// How a node that does not execute the chain knows it.

@@ -147,7 +147,7 @@ fn bad_values_name_the_key_the_source_and_the_bound() {
         ("[node]\nroles = [\"storage\", \"storage\"]", "`node.roles` is `storage`: the role is listed twice"),
         (
             "[node]\nroles = [\"miner\"]",
-            "`node.roles` is `miner`: role `miner` is unknown, expected one of: consensus, storage, gateway",
+            "`node.roles` is `miner`: role `miner` is unknown, expected one of: consensus, storage, tee, gateway",
         ),
         ("[node]\nroles = [1]", "`node.roles` is a value of type integer, expected a list of texts"),
         (
@@ -219,7 +219,9 @@ proptest! {
         config.chain.block_interval_ms = interval;
         config.chain.trusted_block = interval.map(|height| TrustedBlock { height, id: BlockId([7; 32]) });
         config.chain.mode = if rpc { ChainMode::Light } else { ChainMode::Remote };
-        config.chain.genesis = config.node.dir.join(genesis);
+        config.chain.genesis = config.node.dir.join(&genesis);
+        config.tee.kind = if rpc { TeeKind::Marker } else { TeeKind::Full };
+        config.tee.collateral = rpc.then(|| config.node.dir.join(genesis));
         (config.pool.max_txs, config.pool.max_bytes) = (2_000 + batch, ByteCount::mib(40));
         let file = dir.path().join(CONFIG_FILE);
         std::fs::write(&file, config.to_toml()).expect("writes");

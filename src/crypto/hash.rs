@@ -48,6 +48,10 @@ pub const DOMAIN_IDLE_AUDIT: &str = "cess 2026 idle audit v1";
 pub const DOMAIN_VERIFIERS: &str = "cess 2026 audit verifiers v1";
 /// Domain of what a miner signs when tags of a column are good.
 pub const DOMAIN_TAG_RECEIPT: &str = "cess 2026 tag receipt v1";
+/// Domain of the secrets of an enclave that is none.
+pub const DOMAIN_SIMULATED_ENCLAVE: &str = "cess 2026 simulated enclave v1";
+/// Domain of which worker comes first to tag a file.
+pub const DOMAIN_TAG_TURNS: &str = "cess 2026 tagging turns v1";
 /// Domain of what an attestation is bound to.
 pub const DOMAIN_REPORT_DATA: &str = "cess 2026 tee report data v1";
 /// Domain of names of enclaves, and of votes about them.

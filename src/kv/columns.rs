@@ -41,11 +41,13 @@ pub enum Column {
     Tags,
     /// round ‖ part → a miner's answer to an audit, while it may be asked for.
     Answers,
+    /// A verifier's or tagger's index of who holds what, and what it voted.
+    Holdings,
 }
 
 impl Column {
     /// Every column.
-    pub const ALL: [Column; 19] = [
+    pub const ALL: [Column; 20] = [
         Column::Meta,
         Column::Blocks,
         Column::Certificates,
@@ -65,6 +67,7 @@ impl Column {
         Column::LogIndex,
         Column::Tags,
         Column::Answers,
+        Column::Holdings,
     ];
 
     /// Name of the column family on disk.
@@ -89,6 +92,7 @@ impl Column {
             Column::LogIndex => "log-index",
             Column::Tags => "tags",
             Column::Answers => "answers",
+            Column::Holdings => "holdings",
         }
     }
 

@@ -1,6 +1,6 @@
 //! What every node has whatever its roles: keys, network host, database, a way to the chain, its own JSON-RPC.
 
-use super::{Setup, node_api};
+use super::{Setup, node_api, verifier::Verifying};
 use crate::{
     chain::{SignatureMemo, statesync::awaits_chain},
     client::{ChainClient, ChainStatus, LightChain, RemoteChain, RpcTransport, Signer, TunnelTransport, Wallet},
@@ -41,6 +41,8 @@ pub struct Base {
     pub methods: RpcModule<()>,
     /// Whether a role serves them itself, on a port of its own.
     pub served: bool,
+    /// The index of holdings and what audits are judged with, once a role verifies or tags.
+    pub verifying: Option<Verifying>,
 }
 
 impl Base {
@@ -64,7 +66,8 @@ impl Base {
             _ => Arc::new(RemoteChain::new(tunnel.clone())),
         };
         let (node, methods) = (node.clone(), RpcModule::new(()));
-        Ok(Self { node, config, keys, genesis, memo, network, kv, chain, tunnel, methods, served: false })
+        let (served, verifying) = (false, None);
+        Ok(Self { node, config, keys, genesis, memo, network, kv, chain, tunnel, methods, served, verifying })
     }
 
     /// The chain's status, once a chain node answers.

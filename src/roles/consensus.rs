@@ -3,7 +3,7 @@
 use super::{
     base::{Base, bootstrap_peers},
     directory::Directory,
-    faucet, steward,
+    faucet, steward, verifier,
 };
 use crate::{
     chain::{ChainConfig, ChainNode, ChainOptions, Keeping, Limits, statesync::SyncConfig},
@@ -38,6 +38,8 @@ pub async fn start(base: &mut Base) -> anyhow::Result<()> {
     }
     base.chain = chain.client.clone();
     steward::spawn(base, &genesis);
+    // Seats verify where there are few TEE workers, and rule about appeals.
+    verifier::start(base).await?;
     base.methods.merge(chain.rpc)?;
     base.methods.merge(Directory::serve(network.as_ref()).module()?)?;
     if genesis.profile == Profile::Dev {

@@ -16,6 +16,7 @@ mod setup;
 mod steward;
 mod storage;
 mod tee;
+mod verifier;
 
 pub use crate::chain::trial;
 pub use import::{ImportRequest, ImportedNode, import_chain};

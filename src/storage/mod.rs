@@ -5,6 +5,7 @@
 //! Invariants: a fragment is acknowledged only when it is on disk for good; nothing that arrives is used before its hash is
 //! checked; memory is bounded by a buffer pool, never by the size of a file.
 
+pub mod audit;
 mod buffers;
 #[cfg(test)]
 mod cluster;
@@ -15,6 +16,7 @@ pub mod fragments;
 mod link;
 pub mod miner;
 pub mod slicer;
+pub mod tagging;
 pub mod upload;
 pub mod wire;
 

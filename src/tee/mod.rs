@@ -1,14 +1,20 @@
 //! The half of a TEE worker that holds secrets: what vouches for it, the keys of the tagger group, and tags made with them.
 //!
 //! Owns the [`Enclave`] port, sealing, and two implementations: [`Machine`], which asks the hardware for quotes, and [`Simulated`], which has
-//! none and says so. Must not know transactions, disks or networks. Invariants: a key of the group leaves an enclave sealed to a worker that
+//! none and says so; and the work around them: registration, key epochs, the tagging service's view of an enclave. Enclaves must not know
+//! transactions, disks or networks. Invariants: a key of the group leaves an enclave sealed to a worker that
 //! the chain shows, or not at all; what is unsealed is used only if it is the secret of the key the chain registered; secrets are zeroised.
 
 mod hardware;
+mod keeper;
+mod maker;
+mod register;
 mod seal;
 mod simulated;
 mod vault;
 
+#[cfg(test)]
+mod stories;
 #[cfg(test)]
 mod tests;
 
@@ -27,6 +33,9 @@ use std::{
 };
 
 pub use hardware::Machine;
+pub use keeper::{Keeper, KeeperError};
+pub use maker::EnclaveTags;
+pub use register::{Registration, WorkerError};
 pub use seal::SEALED_BYTES;
 pub use simulated::Simulated;
 

@@ -172,6 +172,11 @@ impl Builder {
         self
     }
 
+    pub fn tees(mut self, n: usize) -> Self {
+        self.options.tees = n;
+        self
+    }
+
     pub fn gateways(mut self, n: usize) -> Self {
         self.options.gateways = n;
         self

@@ -77,7 +77,7 @@ fn hex_of(bytes: &[u8]) -> String {
 #[tokio::test]
 async fn the_document_lists_exactly_what_is_registered() {
     /// What the roles of a node add.
-    const BY_ROLES: [&str; 3] = ["cess_faucet", "cess_gateways", "cess_node"];
+    const BY_ROLES: [&str; 4] = ["cess_faucet", "cess_gateways", "cess_node", "cess_tee"];
     let served = Served::new();
     let full: BTreeSet<&str> = served.module.method_names().collect();
     openrpc::tests::check_golden(&full);

@@ -175,6 +175,44 @@ impl Fetcher {
         Ok(bytes.into())
     }
 
+    /// These columns' fragments of a segment with their columns, each checked. One alone is asked of its holder, several are computed
+    /// from any four.
+    pub async fn fragments(
+        &self,
+        source: &FileSource,
+        segment: usize,
+        columns: &[usize],
+    ) -> Result<Vec<(usize, Bytes)>, FetchError> {
+        if let [column] = *columns {
+            return Ok(vec![(column, self.fragment(source, segment, column).await?)]);
+        }
+        let none = |column| FetchError::NoFragment { segment, column };
+        let entry = source.manifest.segments.get(segment).ok_or(none(0))?;
+        if let Some(&column) = columns.iter().find(|column| **column >= FRAGMENTS) {
+            return Err(none(column));
+        }
+        let (ids, columns) = (entry.fragments, columns.to_vec());
+        let pieces = self.any_four(source, segment, Vec::new()).await?;
+        let built = self.node.pool.run(move || {
+            let given: Vec<(usize, &[u8])> = pieces.iter().map(|(column, bytes)| (*column, &bytes[..])).collect();
+            let is_here = |column: &usize| pieces.iter().any(|(here, _)| here == column);
+            let missing: Vec<usize> = columns.iter().copied().filter(|column| !is_here(column)).collect();
+            let rebuilt = erasure::rebuild(&missing, &given)?;
+            let wrong = missing.iter().zip(&rebuilt).map(|(column, bytes)| (ids[*column], slicer::fragment_id(bytes)));
+            let wrong = wrong.into_iter().find(|(expected, found)| expected != found);
+            let here = pieces.into_iter().filter(|(column, _)| columns.contains(column));
+            let all: Vec<Piece> = here.chain(missing.into_iter().zip(rebuilt.into_iter().map(Bytes::from))).collect();
+            Ok((wrong, all))
+        });
+        match built.await.map_err(|reason| FetchError::Decode { segment, reason })? {
+            (None, fragments) => Ok(fragments),
+            (Some((expected, found)), _) => {
+                let (found, expected) = (SegmentId(found.0), SegmentId(expected.0));
+                Err(FetchError::WrongSegment { segment, found, expected })
+            }
+        }
+    }
+
     /// Fetches a segment in a task of its own, so that it goes on while the reader is busy.
     fn spawn_segment(
         &self,
