@@ -6,6 +6,7 @@ use crate::{
     crypto::NodeKeys,
     kv::{Kv, MemoryKv},
     network::MemoryHub,
+    proofs::podr2::TaggerKey,
     runtime::Node,
     storage::{
         DataClient, MinerDirectory,

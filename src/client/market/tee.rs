@@ -251,6 +251,7 @@ mod tests {
                 since: 1,
                 attestedUntil: 2,
                 bond: U256::from(3),
+                bondUntil: 0,
                 state,
             })
         };

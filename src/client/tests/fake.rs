@@ -257,10 +257,6 @@ fn to_miner(miner: &MinerRecord) -> IMiners::Miner {
         consumed: miner.consumed,
         idle: miner.idle,
         weight: miner.weight,
-        state: 0,
-        held: 0,
-        leftAt: 0,
-        strikes: 0,
     }
 }
 

@@ -105,6 +105,7 @@ impl TwinChain {
             used,
             since,
             name: name.clone(),
+            ..MinerRecord::default()
         };
         self.state.lock().miners.push(record.clone());
         self.emit(ChainEvent::MinerRegistered { account: address, operator, capacity, name });
