@@ -9,11 +9,9 @@ use crate::{
     },
     types::{Address, B256, ChainId, Height, Params, U256},
 };
-use alloy_primitives::{
-    Bytes, LogData,
-    map::{HashMap, HashSet},
-};
+use alloy_primitives::{Bytes, LogData};
 use alloy_sol_types::SolCall;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Chain id of a market in memory.
 pub(super) const CHAIN: ChainId = crate::types::params::CHAIN_ID_LOCALNET;
@@ -42,9 +40,9 @@ pub(super) struct MemoryHost {
     height: Height,
     time_ms: u64,
     params: Params,
-    balances: HashMap<Address, U256>,
-    slots: HashMap<(Address, U256), U256>,
-    touched: HashSet<(Address, U256)>,
+    balances: BTreeMap<Address, U256>,
+    slots: BTreeMap<(Address, U256), U256>,
+    touched: BTreeSet<(Address, U256)>,
     undo: Vec<Undo>,
     gas: u64,
 }
@@ -66,7 +64,7 @@ impl MemoryHost {
             params,
             balances: [(STAKING, staked)].into_iter().collect(),
             slots: slots.collect(),
-            touched: HashSet::default(),
+            touched: BTreeSet::default(),
             undo: Vec::new(),
             gas: 0,
         })
