@@ -10,7 +10,7 @@ interface IAudits {
         uint64 number;
         uint64 openedAt;
         bytes32 beacon;
-        /// Last blocks that take answers, proofs and votes.
+        /// Last blocks that take answers, proofs and votes; the opening block is the first one that takes answers and proofs.
         uint64 answerUntil;
         uint64 proveUntil;
         uint64 voteUntil;

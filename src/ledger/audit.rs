@@ -5,10 +5,7 @@
 
 use crate::{
     crypto::hash::{DOMAIN_TAG_RECEIPT, DOMAIN_VERIFIERS, stream, tagged},
-    types::{
-        Address, B256, ChainId, FileId, Height, Params,
-        params::{ANSWER_WINDOW_BLOCKS, VERIFIERS},
-    },
+    types::{Address, B256, ChainId, FileId, Height, Params, params::VERIFIERS},
 };
 
 /// What a round of spot openings is about: everything a miner holds.
@@ -19,6 +16,7 @@ pub const SPOT_CONTEXT: [u8; 32] = *b"cess 2026 spot audit of holdings";
 pub struct Rounds {
     blocks: u64,
     tag_rounds: u64,
+    answer_blocks: u64,
     prove_blocks: u64,
 }
 
@@ -26,7 +24,12 @@ impl Rounds {
     /// Those of a chain.
     pub fn of(params: &Params) -> Self {
         let blocks = params.audit_round_blocks.max(1);
-        Self { blocks, tag_rounds: params.audit_tag_rounds.max(1), prove_blocks: params.audit_prove_blocks }
+        Self {
+            blocks,
+            tag_rounds: params.audit_tag_rounds.max(1),
+            answer_blocks: params.audit_answer_blocks,
+            prove_blocks: params.audit_prove_blocks,
+        }
     }
 
     /// The round that is open at `height`.
@@ -41,7 +44,7 @@ impl Rounds {
 
     /// Last block that takes answers.
     pub fn answer_until(self, round: u64) -> Height {
-        self.opened_at(round).saturating_add(ANSWER_WINDOW_BLOCKS)
+        self.opened_at(round).saturating_add(self.answer_blocks)
     }
 
     /// Last block that takes proofs of tags.
@@ -173,7 +176,7 @@ mod tests {
     fn rounds_follow_from_heights() {
         let rounds = Rounds::of(&Params::dev());
         assert_eq!((rounds.at(39), rounds.at(40), rounds.opened_at(2)), (1, 2, 40));
-        assert_eq!((rounds.answer_until(2), rounds.prove_until(2), rounds.vote_until(2)), (43, 48, 79));
+        assert_eq!((rounds.answer_until(2), rounds.prove_until(2), rounds.vote_until(2)), (48, 50, 79));
         let mainnet = Rounds::of(&Params::mainnet());
         assert!(mainnet.has_tags(6) && !mainnet.has_tags(7));
     }

@@ -53,7 +53,7 @@ pub const CHAIN_ID_MAINNET: u64 = 11_331;
 /// First chain id for localnets.
 pub const CHAIN_ID_LOCALNET: u64 = 11_332;
 
-/// Blocks after the block of a challenge that take its answer.
+/// Blocks after the block of a challenge that take its answer on the main network.
 pub const ANSWER_WINDOW_BLOCKS: u64 = 3;
 /// Time between blocks of the main network while nothing waits.
 pub const MAINNET_IDLE_BLOCK_MS: u64 = 6_000;
@@ -160,6 +160,8 @@ pub struct Params {
     pub audit_round_blocks: u64,
     /// Every so many rounds proofs of tags are due, too, and faults count.
     pub audit_tag_rounds: u64,
+    /// Blocks after the opening of a round that take answers.
+    pub audit_answer_blocks: u64,
     /// Blocks after the opening of a round that take proofs of tags.
     pub audit_prove_blocks: u64,
     /// Blocks after a verdict that take an appeal.
@@ -221,6 +223,7 @@ impl Params {
             unclaimed_fragment_blocks: 14_400,
             audit_round_blocks: 600,
             audit_tag_rounds: 6,
+            audit_answer_blocks: ANSWER_WINDOW_BLOCKS,
             audit_prove_blocks: 120,
             audit_appeal_blocks: 3_600,
             audit_appeal_deposit: Amount::tokens(100),
@@ -266,7 +269,9 @@ impl Params {
             unclaimed_fragment_blocks: 4_096,
             audit_round_blocks: 20,
             audit_tag_rounds: 1,
-            audit_prove_blocks: 8,
+            // All of a localnet's nodes share a machine, and blocks may come every 250 ms.
+            audit_answer_blocks: 8,
+            audit_prove_blocks: 10,
             audit_appeal_blocks: 20,
             audit_appeal_deposit: Amount::tokens(1),
             // A file can be stored as soon as a localnet is up.

@@ -17,7 +17,7 @@ use alloy_sol_types::SolEvent;
 /// Commits to the caller's answers.
 pub(super) fn answer(host: &mut dyn ModuleHost, round: u64, spot: B256, idle: B256) -> Result<(), ModuleError> {
     let (miner, numbers) = (host.caller(), Rounds::of(host.params()));
-    rounds::require_window(host, round, numbers.opened_at(round).saturating_add(1), numbers.answer_until(round))?;
+    rounds::require_window(host, round, numbers.opened_at(round), numbers.answer_until(round))?;
     let mut ballot = due_ballot(host, miner, round)?;
     if ballot.answered {
         return Err(ModuleError::revert(IAudits::AlreadyAnswered { miner, round }));
@@ -36,7 +36,7 @@ pub(super) fn prove(
 ) -> Result<(), ModuleError> {
     let (miner, numbers) = (host.caller(), Rounds::of(host.params()));
     check_proofs(&epochs, &proofs)?;
-    rounds::require_window(host, round, numbers.opened_at(round).saturating_add(1), numbers.prove_until(round))?;
+    rounds::require_window(host, round, numbers.opened_at(round), numbers.prove_until(round))?;
     if !numbers.has_tags(round) {
         return Err(ModuleError::revert(IAudits::NotDue { miner, round }));
     }

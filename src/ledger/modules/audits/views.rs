@@ -19,10 +19,7 @@ use crate::{
             staking,
         },
     },
-    types::{
-        Address,
-        params::{ANSWER_WINDOW_BLOCKS, VERIFIERS},
-    },
+    types::{Address, params::VERIFIERS},
 };
 
 /// The chain's numbers.
@@ -31,7 +28,7 @@ pub(super) fn terms(host: &dyn ModuleHost) -> IAudits::Terms {
     IAudits::Terms {
         roundBlocks: params.audit_round_blocks,
         tagRounds: params.audit_tag_rounds,
-        answerBlocks: ANSWER_WINDOW_BLOCKS,
+        answerBlocks: params.audit_answer_blocks,
         proveBlocks: params.audit_prove_blocks,
         appealBlocks: params.audit_appeal_blocks,
         committee: VERIFIERS as u64,
