@@ -175,8 +175,8 @@ mod tests {
     #[test]
     fn rounds_follow_from_heights() {
         let rounds = Rounds::of(&Params::dev());
-        assert_eq!((rounds.at(39), rounds.at(40), rounds.opened_at(2)), (1, 2, 40));
-        assert_eq!((rounds.answer_until(2), rounds.prove_until(2), rounds.vote_until(2)), (48, 50, 79));
+        assert_eq!((rounds.at(59), rounds.at(60), rounds.opened_at(2)), (1, 2, 60));
+        assert_eq!((rounds.answer_until(2), rounds.prove_until(2), rounds.vote_until(2)), (75, 78, 119));
         let mainnet = Rounds::of(&Params::mainnet());
         assert!(mainnet.has_tags(6) && !mainnet.has_tags(7));
     }

@@ -4,7 +4,7 @@
 
 mod market;
 
-pub use market::{IDLE_SEED, Market, MinerMarket, TestEpoch};
+pub use market::{IDLE_SEED, Market};
 
 use super::{
     BufferPool, DataClient, MinerDirectory,

@@ -137,7 +137,9 @@ async fn an_enclave_tags_what_is_stored() {
     let worker = Worker::start(&chain, 1, Arc::default());
     let (epoch, digest) = worker.until_ready(&chain).await;
     let miners: Vec<twin::TwinMiner> = (10..22).map(|seed| twin::TwinMiner::start(&chain, &hub, seed)).collect();
-    miners.iter().for_each(|miner| drop(miner.shelf.lock().keys.insert(epoch, digest)));
+    for miner in &miners {
+        miner.shelf.lock().keys.insert(epoch, digest);
+    }
     let (file, _) = twin::store(&chain, &miners, 1, 5_000);
     let peer = crate::network::peer_id_of(&worker.keys.network.public()).unwrap();
     let (data, directory) = (DataClient::new(&worker.node, hub.join(peer)), MinerDirectory::new(chain.clone()));

@@ -267,12 +267,12 @@ impl Params {
             miner_min_capacity: ByteCount::mib(1),
             placement_window_blocks: 4_096,
             unclaimed_fragment_blocks: 4_096,
-            audit_round_blocks: 20,
+            audit_round_blocks: 30,
             audit_tag_rounds: 1,
             // All of a localnet's nodes share a machine, and blocks may come every 250 ms.
-            audit_answer_blocks: 8,
-            audit_prove_blocks: 10,
-            audit_appeal_blocks: 20,
+            audit_answer_blocks: 15,
+            audit_prove_blocks: 18,
+            audit_appeal_blocks: 30,
             audit_appeal_deposit: Amount::tokens(1),
             // A file can be stored as soon as a localnet is up.
             placement_needs_idle: false,

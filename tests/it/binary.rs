@@ -53,7 +53,7 @@ async fn a_user_stores_and_fetches_with_the_command_line() {
     let home = tempfile::tempdir().unwrap();
     let (mut net, ready) = localnet(home.path(), &[]);
     let document = ready_document(&ready).await;
-    assert_eq!(document["nodes"].as_array().unwrap().len(), 17);
+    assert_eq!(document["nodes"].as_array().unwrap().len(), 18);
     assert!(document["accounts"][0]["key"].as_str().unwrap().starts_with("0x"));
 
     let source = home.path().join("movie.mkv");
@@ -155,7 +155,7 @@ async fn each_node_may_be_its_own_process() {
     let mut pids: Vec<u64> = document["nodes"].as_array().unwrap().iter().map(|n| n["pid"].as_u64().unwrap()).collect();
     pids.sort_unstable();
     pids.dedup();
-    assert_eq!(pids.len(), 17);
+    assert_eq!(pids.len(), 18);
     let source = home.path().join("file");
     let bytes = noise(1_000_000, 33);
     std::fs::write(&source, &bytes).unwrap();

@@ -29,6 +29,14 @@ fn damage(dir: &std::path::Path, cut: bool) -> usize {
     damaged
 }
 
+/// Whether a fragment file of the node has bytes that hash to its name.
+fn has_a_sound_fragment(dir: &std::path::Path) -> bool {
+    files_below(&dir.join("fragments")).iter().any(|(path, _)| {
+        let named = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        std::fs::read(path).is_ok_and(|bytes| blake3::hash(&bytes).to_hex().as_str() == named)
+    })
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn flipped_and_truncated_fragments_are_never_served() {
     let cluster = Cluster::builder().start().await;
@@ -42,13 +50,22 @@ async fn flipped_and_truncated_fragments_are_never_served() {
     }
     let back = wait_for("the file from the four sound fragments", || async { cluster.get(stored.id).await.ok() }).await;
     assert_eq!(back, bytes);
-    // The holders find the damage themselves and stop claiming to have the fragment.
-    wait_for("the damage to show in stat", || async {
-        let stat = cluster.gateway.stat(stored.id).await.ok()?;
-        let healthy = stat.segments[0].fragments.iter().filter(|f| f.healthy).count();
-        (healthy == 4).then_some(())
-    })
-    .await;
+    // The holders that were asked found the damage and rebuild what they lost: then they alone can give the file back.
+    for name in &names[..4] {
+        wait_for("a fragment to be rebuilt", || async {
+            cluster.get(stored.id).await.ok()?;
+            has_a_sound_fragment(&cluster.node_dir(name)).then_some(())
+        })
+        .await;
+    }
+    for name in &names[8..] {
+        cluster.act(Action::Kill, name).await;
+    }
+    let back = wait_for("the file from what was rebuilt", || async { cluster.get(stored.id).await.ok() }).await;
+    assert_eq!(back, bytes);
+    for name in &names[8..] {
+        cluster.act(Action::Start, name).await;
+    }
     cluster.stop().await;
 }
 

@@ -42,7 +42,7 @@ async fn a_miner_with_a_full_disk_refuses_and_another_takes_over() {
     let log = home.path().join("log");
     let mut command = on_a_small_disk(&fragments, BINARY);
     command.stderr(Stdio::from(std::fs::File::create(&log).unwrap()));
-    let (mut net, ready) = localnet_under(command, home.path(), &["--validators", "1"]);
+    let (mut net, ready) = localnet_under(command, home.path(), &["--validators", "1", "--idle", "0B"]);
     let document = ready_document(&ready).await;
 
     // Four fragments make the file: each is larger than that disk, though the miner lends far more.

@@ -11,6 +11,7 @@ mod files;
 mod full_disk;
 mod ledger;
 mod light;
+mod market;
 mod process;
 mod soak;
 mod solidity;

@@ -55,7 +55,6 @@ pub struct State {
     pub idle_votes: Vec<(Address, u64, bool)>,
     pub appeals: Vec<(Address, u64, u8)>,
     pub rulings: Vec<(u64, u8)>,
-    pub handed: Vec<ITee::handOverCall>,
     pub calls: Vec<(Address, ITee::ITeeCalls)>,
     outcomes: BTreeMap<B256, TxOutcome>,
     nonces: BTreeMap<Address, u64>,

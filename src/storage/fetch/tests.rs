@@ -3,7 +3,6 @@
 use super::*;
 use crate::storage::{
     cluster::{Cluster, Fault, sample},
-    fragments::FragmentStore,
     upload::StoreCall,
 };
 use crate::types::FragmentId;

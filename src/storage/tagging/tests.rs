@@ -63,7 +63,9 @@ fn rig() -> Rig {
     let parts = (directory, data, fetcher);
     let tagging = Tagging::new(&node, CHAIN_ID, holdings.clone(), parts, wallet, Arc::new(Maker(key)));
     let miners: Vec<TwinMiner> = (0..12).map(|seed| TwinMiner::start(&chain, &hub, seed)).collect();
-    miners.iter().for_each(|miner| drop(miner.shelf.lock().keys.insert(0, digest)));
+    for miner in &miners {
+        miner.shelf.lock().keys.insert(0, digest);
+    }
     Rig { chain, hub, node, miners, holdings, tagging }
 }
 
@@ -122,7 +124,9 @@ async fn a_stored_file_is_tagged_at_all_its_holders() {
 #[tokio::test]
 async fn a_receipt_of_somebody_else_certifies_nothing() {
     let rig = rig();
-    rig.miners.iter().for_each(|miner| drop(miner.shelf.lock().keys.insert(0, [0; 32])));
+    for miner in &rig.miners {
+        miner.shelf.lock().keys.insert(0, [0; 32]);
+    }
     rig.miners[5].shelf.lock().keys.insert(0, TaggerKey::derive(&[9; 32]).public().digest());
     let (file, _) = store(&rig.chain, &rig.miners, 2, 4_000);
     rig.tagging.clone().start(&rig.node);

@@ -20,7 +20,6 @@ mod state;
 mod views;
 mod votes;
 
-use super::host::{ModuleError, ModuleHost};
 pub(super) use dispatch::dispatch;
 pub(super) use rounds::open_block;
 

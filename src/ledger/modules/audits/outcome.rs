@@ -56,7 +56,7 @@ pub(super) struct Found {
 
 /// Whether faults of a round count.
 pub(super) fn counts(host: &dyn ModuleHost, round: &Round) -> bool {
-    Rounds::of(host.params()).has_tags(round.number) && !round.is_slow()
+    Rounds::of(host.params()).has_tags(round.number) && !round.is_slow(host.params())
 }
 
 /// Whether anything was shown, and all of it was right.

@@ -16,8 +16,7 @@ use crate::{
             staking,
         },
     },
-    proofs::pois::ANSWER_WINDOW_MAX_MS,
-    types::{Address, B256, Height, params::VERIFIERS},
+    types::{Address, B256, Height, Params, params::VERIFIERS},
 };
 
 /// A round as recorded.
@@ -40,9 +39,10 @@ impl Round {
         Ok((recorded == number).then_some(Self { number, opened_ms, answered_ms, set }))
     }
 
-    /// Whether blocks came so slowly while answers were taken that idle space could have been made anew: faults do not count.
-    pub(super) fn is_slow(&self) -> bool {
-        self.answered_ms.saturating_sub(self.opened_ms) > ANSWER_WINDOW_MAX_MS
+    /// Whether blocks came more slowly than planned while answers were taken, so that idle space could have been made anew: faults do not count.
+    pub(super) fn is_slow(&self, params: &Params) -> bool {
+        let longest = params.audit_answer_blocks.saturating_mul(params.idle_block_interval_ms);
+        self.answered_ms.saturating_sub(self.opened_ms) > longest
     }
 
     /// Draws from this round's set.

@@ -54,7 +54,7 @@ pub(super) fn round_at(host: &mut dyn ModuleHost, number: u64) -> Result<IAudits
         proveUntil: numbers.prove_until(number),
         voteUntil: numbers.vote_until(number),
         tags: numbers.has_tags(number),
-        slow: round.is_slow(),
+        slow: round.is_slow(host.params()),
     })
 }
 

@@ -26,16 +26,13 @@ use crate::{
 pub(super) use dispatch::dispatch;
 pub(super) use fines::{fine, pay_bounty, pot_share};
 pub(super) use holdings::{drop_holding, hold, holding, holdings_len};
-pub(super) use idle::{Batch, BatchState, decide_idle, idle_batch};
+pub(super) use idle::{BatchState, decide_idle, idle_batch};
 pub(super) use leaving::{force_out, leaving, leaving_len};
 pub use registration::required_collateral;
 pub(super) use registration::{required, total_capacity};
 pub(super) use space::{free_space, room, take_space};
-pub(super) use standing::{Standing, standing};
-pub(super) use views::{
-    account_key, accounts, candidates, capacity, idle_seed, list_len, operator, prefix, set_strikes, since, state_of,
-    strikes,
-};
+pub(super) use standing::standing;
+pub(super) use views::{account_key, candidates, operator, prefix, set_strikes, since, state_of};
 
 /// Longest display name.
 pub const MINER_NAME_MAX_BYTES: usize = 64;

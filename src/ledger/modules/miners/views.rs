@@ -146,23 +146,12 @@ pub(in crate::ledger::modules) fn idle_seed(host: &mut dyn ModuleHost, account: 
     Entry::read(host, account)?.slots().idle_seed.get(host)
 }
 
-/// What a miner declares.
-pub(in crate::ledger::modules) fn capacity(host: &mut dyn ModuleHost, account: Address) -> Result<u64, ModuleError> {
-    let entry = Entry::read(host, account)?;
-    Ok(Space::read(host, &entry)?.capacity)
-}
-
 /// Where a miner is in its life; nothing if the account is none.
 pub(in crate::ledger::modules) fn state_of(
     host: &mut dyn ModuleHost,
     account: Address,
 ) -> Result<Option<MinerState>, ModuleError> {
     Ok(Entry::find(host, account)?.map(|entry| entry.state))
-}
-
-/// A miner's faults in a row.
-pub(in crate::ledger::modules) fn strikes(host: &mut dyn ModuleHost, account: Address) -> Result<u32, ModuleError> {
-    Ok(Entry::read(host, account)?.strikes)
 }
 
 /// Writes a miner's faults in a row.

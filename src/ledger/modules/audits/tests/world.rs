@@ -4,7 +4,6 @@ use crate::{
     crypto::{NodeKeys, SecretKey, native_address},
     ledger::{
         abi::{AUDITS, IAudits, IMiners, ITee, MINERS, TEE},
-        audit::{Outcome, Verdict},
         modules::{ModuleError, miners, staking::ValidatorSeat, testing::TestHost},
     },
     types::{Address, Amount, B256, Height, Params, U256},
@@ -41,18 +40,21 @@ pub fn miner(tag: u8) -> Address {
     native_address(&SecretKey::from_bytes(&[tag; 32]).public())
 }
 
-/// A verdict of three outcomes.
-pub fn verdict(spot: Outcome, tags: Outcome, idle: Outcome) -> u8 {
-    Verdict { spot, tags, idle }.encode()
-}
-
 impl World {
     /// A chain with seats 101 to 104, so many workers and miners 1 to 3, which hold a GiB each, in the first block of round 1.
     pub fn new(workers: u8) -> Self {
         Self::with(Params::dev(), workers)
     }
 
+    /// As [`World::new`], with other numbers; rounds are as these tests count them.
     pub fn with(params: Params, workers: u8) -> Self {
+        let params = Params {
+            audit_round_blocks: ROUND,
+            audit_answer_blocks: 3,
+            audit_prove_blocks: 8,
+            audit_appeal_blocks: ROUND,
+            ..params
+        };
         let seats: Vec<ValidatorSeat> = (101..105).map(seat).collect();
         let mut host = TestHost::with_params(params, &seats);
         let mut seats: Vec<Address> = seats.iter().map(|seat| seat.account).collect();
