@@ -15,6 +15,11 @@ use std::collections::BTreeMap;
 /// Chain id of the tests.
 pub(super) const CHAIN: ChainId = 11_332;
 
+/// Rounds of audits as the tests count them: 20 blocks, 3 of which take answers and 8 proofs.
+pub(super) fn short_rounds(params: Params) -> Params {
+    Params { audit_round_blocks: 20, audit_answer_blocks: 3, audit_prove_blocks: 8, audit_appeal_blocks: 20, ..params }
+}
+
 /// The world a module sees, in memory.
 #[derive(Clone)]
 pub(super) struct TestHost {
@@ -41,7 +46,7 @@ impl TestHost {
 
     /// A dev-profile chain at height 0.
     pub(super) fn with_committee(seats: &[ValidatorSeat]) -> Self {
-        Self::with_params(Params::dev(), seats)
+        Self::with_params(short_rounds(Params::dev()), seats)
     }
 
     /// A chain with these numbers at height 0.

@@ -4,7 +4,11 @@ use crate::{
     crypto::{NodeKeys, SecretKey, native_address},
     ledger::{
         abi::{AUDITS, IAudits, IMiners, ITee, MINERS, TEE},
-        modules::{ModuleError, miners, staking::ValidatorSeat, testing::TestHost},
+        modules::{
+            ModuleError, miners,
+            staking::ValidatorSeat,
+            testing::{TestHost, short_rounds},
+        },
     },
     types::{Address, Amount, B256, Height, Params, U256},
 };
@@ -48,15 +52,8 @@ impl World {
 
     /// As [`World::new`], with other numbers; rounds are as these tests count them.
     pub fn with(params: Params, workers: u8) -> Self {
-        let params = Params {
-            audit_round_blocks: ROUND,
-            audit_answer_blocks: 3,
-            audit_prove_blocks: 8,
-            audit_appeal_blocks: ROUND,
-            ..params
-        };
         let seats: Vec<ValidatorSeat> = (101..105).map(seat).collect();
-        let mut host = TestHost::with_params(params, &seats);
+        let mut host = TestHost::with_params(short_rounds(params), &seats);
         let mut seats: Vec<Address> = seats.iter().map(|seat| seat.account).collect();
         seats.sort();
         host.advance_to(1);

@@ -5,7 +5,7 @@ mod life;
 mod registration;
 mod standings;
 
-use super::{registration::TIB_BYTES, *};
+use super::{registration::TIB_BYTES, standing::Standing, views::accounts, *};
 use crate::{
     crypto::{SecretKey, native_address},
     ledger::{
