@@ -14,8 +14,8 @@ fn pay_follows_honest_power_and_a_cheater_is_forced_out() {
     let report = market.finish().unwrap();
     let (cheater, honest) = report.miners.split_first().unwrap();
     assert_eq!((cheater.cheats, cheater.state, honest.iter().filter(|miner| miner.state != 0).count()), (true, 2, 0));
-    // 5, 15, 15 and 15 % of a token for its one TiB; five rounds after the first three it is lost, in era 2.
-    assert_eq!((cheater.fined, cheater.lost_in_era), (tokens(1) / U256::from(2), Some(2)));
+    // 5, 15, 15 and 15 % of a token for its one TiB; five rounds after the first two it is lost, in era 3.
+    assert_eq!((cheater.fined, cheater.lost_in_era), (tokens(1) / U256::from(2), Some(3)));
 
     let (paid, reached) = report.rent;
     let units = U256::from(2 * 24 * 12);

@@ -10,6 +10,12 @@ use crate::{
 };
 use std::collections::BTreeMap;
 
+/// Rounds as these histories count them: 20 blocks, 8 of which take proofs.
+fn params() -> Params {
+    let (audit_round_blocks, audit_answer_blocks, audit_prove_blocks, audit_appeal_blocks) = (20, 3, 8, 20);
+    Params { audit_round_blocks, audit_answer_blocks, audit_prove_blocks, audit_appeal_blocks, ..Params::dev() }
+}
+
 /// An index with its database.
 struct World {
     kv: Arc<MemoryKv>,

@@ -81,9 +81,10 @@ fn round_zero_has_the_seats_from_block_one_on() {
 #[test]
 fn answers_and_proofs_are_taken_once_in_their_windows() {
     let mut world = World::new(7);
-    let closed = |height, until| IAudits::RoundClosed { round: 1, height, from: ROUND + 1, until };
-    assert_reverts(world.answer(1, 1), closed(ROUND, ROUND + 3));
-    world.at(ROUND + 1).answer(1, 1).unwrap();
+    let closed = |height, until| IAudits::RoundClosed { round: 1, height, from: ROUND, until };
+    let early = IAudits::RoundClosed { round: 2, height: ROUND, from: 2 * ROUND, until: 2 * ROUND + 3 };
+    assert_reverts(world.answer(1, 2), early);
+    world.answer(1, 1).unwrap();
     let expected = IAudits::Answered { miner: miner(1), round: 1, spot: B256::repeat_byte(1), idle: B256::ZERO };
     assert_eq!(world.host.last_event::<IAudits::Answered>(), expected);
     assert_reverts(world.answer(1, 1), IAudits::AlreadyAnswered { miner: miner(1), round: 1 });
@@ -99,8 +100,8 @@ fn attack_proof_replay_in_another_round_is_refused() {
     let mut world = World::new(7);
     world.at(2 * ROUND + 1);
     let closed = |from, until| IAudits::RoundClosed { round: 1, height: 2 * ROUND + 1, from, until };
-    assert_reverts(world.answer(1, 1), closed(ROUND + 1, ROUND + 3));
-    assert_reverts(world.prove(1, 1, &[0]), closed(ROUND + 1, ROUND + 8));
+    assert_reverts(world.answer(1, 1), closed(ROUND, ROUND + 3));
+    assert_reverts(world.prove(1, 1, &[0]), closed(ROUND, ROUND + 8));
 }
 
 #[test]
