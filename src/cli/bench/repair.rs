@@ -19,7 +19,7 @@ use anyhow::{Context, bail, ensure};
 use bytes::Bytes;
 use clap::Args;
 use serde::Serialize;
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout};
 
 /// How long the whole story may take.
@@ -110,7 +110,7 @@ async fn measure(net: &BenchNet, file: FileId, output: &Output) -> anyhow::Resul
     net.localnet().act(Action::Kill, &name.name).await?;
     let (killed, from) = (Instant::now(), chain.status().await?.height);
     output.note(&format!("{} is killed at block {from}", name.name));
-    let mut story = Story { victim, killed, from, open: BTreeSet::new(), claimed: None, figures: Default::default() };
+    let mut story = Story { victim, killed, from, left: 0, claimed: None, figures: Default::default() };
     while !story.is_told() {
         for batch in follower.next().await.batches {
             for (_, event) in batch.events {
@@ -146,8 +146,8 @@ struct Story {
     victim: Address,
     killed: Instant,
     from: Height,
-    /// Columns that were claimed and are not complete, as file and index.
-    open: BTreeSet<(FileId, u8)>,
+    /// Columns that have no new holder yet.
+    left: usize,
     /// Seconds until the first claim.
     claimed: Option<f64>,
     figures: RepairFigures,
@@ -165,22 +165,21 @@ impl Story {
             ChainEvent::MinerLost { account, held } if *account == self.victim => {
                 figures.lost = now;
                 figures.columns = usize::try_from(*held).unwrap_or(usize::MAX);
+                self.left = figures.columns;
             }
-            ChainEvent::RepairClaimed { file, column, .. } => {
+            ChainEvent::RepairClaimed { .. } => {
                 self.claimed.get_or_insert(now.seconds);
-                self.open.insert((*file, *column));
             }
-            ChainEvent::RepairCompleted { file, column, from, .. } if *from == self.victim => {
-                self.open.remove(&(*file, *column));
+            ChainEvent::RepairCompleted { from, .. } if *from == self.victim => {
                 figures.repaired = now;
-                figures.columns = figures.columns.saturating_sub(1);
+                self.left = self.left.saturating_sub(1);
             }
             _ => {}
         }
     }
 
     fn is_told(&self) -> bool {
-        self.figures.lost != Moment::default() && self.figures.columns == 0
+        self.figures.lost != Moment::default() && self.left == 0
     }
 }
 
