@@ -95,8 +95,8 @@ fn attack_a_flipped_bit() {
 fn attack_expired_collateral() {
     let both = sample!("tdx_quote");
     // It was issued on 2025-06-19 and lasts for a month.
-    for now in [0, SUMMER_2025 - 14 * 86_400, SUMMER_2025 + 30 * 86_400, u64::MAX] {
-        assert_eq!(verify(both, now), Err(QuoteError::Quote), "at {now}");
+    for seconds in [0, SUMMER_2025 - 14 * 86_400, SUMMER_2025 + 30 * 86_400, u64::MAX] {
+        assert_eq!(verify(both, seconds), Err(QuoteError::Quote), "at {seconds}");
     }
     let (quote, _) = both;
     assert_eq!(verify((quote, sample!("sgx_quote").1), SUMMER_2025), Err(QuoteError::Quote), "that of another kind");
