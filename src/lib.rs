@@ -2,6 +2,7 @@
 //!
 //! Folders are layers; `tests/tidy` enforces which may import which (see ARCHITECTURE.md).
 
+pub mod access;
 pub mod chain;
 pub mod cli;
 pub mod client;

@@ -66,12 +66,39 @@ interface IAudits {
         uint256 deposit;
     }
 
+    /// What a round is about for a miner: bytes of idle space and of files, its certified segments, and the steps of them, from the first
+    /// on, that data has taken.
+    struct Basis {
+        uint64 idle;
+        uint64 service;
+        uint64 segments;
+        uint64 consumed;
+    }
+
+    /// An answer, and what its challenge follows from.
+    struct Evidence {
+        /// 0 spot openings, 2 idle space.
+        uint8 part;
+        /// The digests the miner committed to.
+        bytes32 spot;
+        bytes32 idle;
+        /// The bytes behind the digest of the part.
+        bytes answer;
+        /// For spot openings: the manifest of every file the miner held a column of when the round opened, by ascending file id, and
+        /// which column. At most 1 MiB together.
+        bytes[] manifests;
+        uint8[] columns;
+    }
+
     event Answered(address indexed miner, uint64 indexed round, bytes32 spot, bytes32 idle);
     event Proven(address indexed miner, uint64 indexed round, uint64[] epochs, bytes[] proofs);
     event AuditDecided(address indexed miner, uint64 indexed round, uint8 verdict, uint32 strikes, uint256 fined);
     event AppealOpened(uint64 indexed appeal, address indexed miner, uint64 indexed round, address appellant, uint8 claimed);
     event AppealDecided(uint64 indexed appeal, address indexed miner, uint64 indexed round, uint8 verdict, bool upheld);
+    /// The appeal is 2^64 - 1 if the chain itself has seen the lie.
     event VerifierFined(address indexed verifier, uint64 indexed appeal, uint256 amount);
+    /// The chain itself has verified a part of a miner's round: its outcome, and the verdict if there is one.
+    event AuditRefuted(address indexed miner, uint64 indexed round, address indexed by, uint8 part, uint8 outcome, uint8 verdict);
 
     /// Commits to the caller's answers of the current round: BLAKE3 of the spot openings and of the idle audit proof, which members of the
     /// committee fetch from it. Zero where nothing is due.
@@ -97,6 +124,12 @@ interface IAudits {
     /// Gives the deposit of an appeal back that the seats left undecided. Anybody may call.
     function reclaim(uint64 number) external;
 
+    /// Shows the bytes behind a digest that a miner committed to, from the draw of its committee on. The chain verifies them in the call, and nobody
+    /// can vote their outcome away. Members that said otherwise of the part are fined, except those who said missed; half of it, beyond
+    /// what the miner was fined for the round, is the caller's. A verdict that was decided is corrected at once, at most twice
+    /// appealBlocks after it was decided. Anybody may call.
+    function refute(address miner, uint64 round, Evidence calldata evidence) external;
+
     function terms() external view returns (Terms memory);
     function round() external view returns (Round memory);
     /// The current round or the one before.
@@ -109,6 +142,8 @@ interface IAudits {
     function verifiers() external view returns (address[] memory);
     function verdict(uint64 round, address miner) external view returns (Verdict memory);
     function record(address miner) external view returns (Record memory);
+    /// The current round, the one before, or one that is decided and kept.
+    function basis(uint64 round, address miner) external view returns (Basis memory);
     function appeals(uint64 skip, uint64 limit) external view returns (Appeal[] memory);
 
     error RoundClosed(uint64 round, uint64 height, uint64 from, uint64 until);
@@ -129,4 +164,11 @@ interface IAudits {
     error UnknownAppeal(uint64 number);
     error AppealClosed(uint64 number);
     error NotSeated(address account);
+    error PartInvalid(uint8 part);
+    error AnswerUnknown(address miner, uint64 round);
+    error EvidenceTooLong(uint256 given, uint256 maximum);
+    error EvidenceInvalid(uint256 index, string reason);
+    error ColumnNotHeld(bytes32 file, uint8 column);
+    error HoldingsIncomplete(uint64 shown, uint64 held);
+    error NothingRefuted(address miner, uint64 round);
 }

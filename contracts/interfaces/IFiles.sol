@@ -33,6 +33,10 @@ interface IFiles {
     /// As store, charged to a territory of the caller's.
     function storeIn(uint64 territory, bytes calldata manifest, uint64 beaconHeight, address[] calldata holders, bytes[] calldata receipts) external returns (bytes32 id);
 
+    /// As store and storeIn, for owner: the file is owner's and charged to its territory, or to the one chosen for it if territory is 0.
+    /// The caller is owner or an operator of owner's (INames.approve).
+    function storeFor(address owner, uint64 territory, bytes calldata manifest, uint64 beaconHeight, address[] calldata holders, bytes[] calldata receipts) external returns (bytes32 id);
+
     /// Charges a file of the caller's to another territory of the caller's, which must be active.
     function reassign(bytes32 id, uint64 territory) external;
 
@@ -42,6 +46,9 @@ interface IFiles {
 
     /// Gives the caller's ownership up; the last owner's call deletes the file.
     function remove(bytes32 id) external;
+
+    /// As remove, for owner. The caller is owner or an operator of owner's.
+    function removeFor(address owner, bytes32 id) external;
 
     /// One file. Reverts with UnknownFile.
     function get(bytes32 id) external view returns (File memory);

@@ -64,6 +64,8 @@ interface IMiners {
     event MinerLeaving(address indexed account, uint64 held, uint64 withdrawableFrom);
     /// Forced out after faults: everything it holds is to be repaired.
     event MinerLost(address indexed account, uint64 held);
+    /// Who was forced out by a verdict that was wrong is what it was before. What it had of idle space is to be certified anew.
+    event MinerReinstated(address indexed account, uint8 state, uint64 held);
     /// Half of a fine is burnt, half is paid to those who repair what the miner holds.
     event MinerFined(address indexed account, uint256 amount, uint256 burnt, uint256 bounty);
     event CollateralAdded(address indexed account, uint256 amount, uint256 collateral);

@@ -43,6 +43,8 @@ interface ITee {
         bytes32 srs;
         /// Columns whose tags are of this epoch.
         uint64 columns;
+        /// Block in which it was last of use: it was opened, its key went to somebody, or columns got tags of it.
+        uint64 usedAt;
     }
 
     event WorkerRegistered(address indexed account, string id, string name, uint8 kind, uint64 attestedUntil);
@@ -57,7 +59,8 @@ interface ITee {
     event EpochOpened(uint64 indexed epoch, address indexed opener, bytes key, bytes srs);
     event EpochClosed(uint64 indexed epoch);
     event EpochSuspended(uint64 indexed epoch);
-    event KeyHandedOver(uint64 indexed epoch, address indexed from, address indexed to, bytes sealed_);
+    /// sealKey is the receiver's key that it is sealed to.
+    event KeyHandedOver(uint64 indexed epoch, address indexed from, address indexed to, bytes32 sealKey, bytes sealed_);
     /// Columns of a file whose bits are set have tags of this epoch, and their holders signed that they are good. Takes the place of what
     /// earlier epochs said of these columns.
     event FileTagged(bytes32 indexed file, uint64 indexed epoch, address indexed worker, uint16 columns);
@@ -84,11 +87,12 @@ interface ITee {
     /// A seat of the validators' committee wants a measurement off the list; counts when more than two thirds of the era's seats agree.
     function revoke(bytes32 measurement) external;
 
-    /// Opens a key epoch and closes the one before. Only active Full and Marker workers.
+    /// Opens a key epoch and closes the one before, once nextEpoch() allows it. Only active Full and Marker workers.
     function openEpoch(bytes calldata key, bytes calldata srs) external returns (uint64 number);
 
-    /// Gives the key of an epoch, sealed, to an active Full or Marker worker, which may be the caller.
-    function handOver(uint64 epoch, address worker, bytes calldata sealed_) external;
+    /// Gives the key of an epoch, sealed to the worker's present seal key, to an active Full or Marker worker, which may be the caller. Only
+    /// workers that have the key: the opener, and who was handed it under its present seal key.
+    function handOver(uint64 epoch, address worker, bytes32 sealKey, bytes calldata sealed_) external;
 
     /// Says that columns of files are tagged with the key of the open epoch. receipts holds, for each file, the 64-byte ed25519 signatures of
     /// the holders of its set bits, lowest first, over tag_message(chain, file, column, holder, digest of the epoch's key). At most 64 files a
@@ -102,6 +106,11 @@ interface ITee {
     /// Number of epochs ever opened; the newest is epochs() - 1.
     function epochs() external view returns (uint64);
     function epoch(uint64 number) external view returns (Epoch memory);
+    /// Active workers that have the key of an epoch, in the order of their registration.
+    function holders(uint64 number) external view returns (address[] memory);
+    /// Number of the next epoch, and the blocks from which on it may take the place of the open one: due, when that one is old, and lost, when
+    /// nothing is done under it until then. lost is 0 if no active worker has its key; both are 0 if no epoch is open.
+    function nextEpoch() external view returns (uint64 number, uint64 due, uint64 lost);
     /// For each column of a file the epoch of its tags plus one; 0 if it has none, or those of a suspended epoch.
     function tagsOf(bytes32 file) external view returns (uint64[12] memory epochs_);
     /// Collateral by its digest; empty if it was not published.
@@ -126,6 +135,10 @@ interface ITee {
     error UnknownCollateral(bytes32 digest);
     error UnknownEpoch(uint64 number);
     error EpochNotOpen(uint64 number, uint8 state);
+    /// Another epoch may be opened from block from on.
+    error EpochStillOpen(uint64 number, uint64 from);
+    error NotKeyHolder(address account, uint64 number);
+    error SealKeyChanged(address worker, bytes32 given, bytes32 present);
     error KeyInvalid(string reason);
     error SealedLength(uint256 given, uint256 maximum);
     error CountMismatch(uint256 left, uint256 right);

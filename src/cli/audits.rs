@@ -5,7 +5,9 @@
 
 use super::{
     Global,
+    appeal::{Claim, appeal},
     history::{AuditRow, each_event},
+    miner::account_of,
     names::Names,
     output::{Output, table},
     target::Target,
@@ -16,15 +18,32 @@ use crate::{
     types::{Address, Height, format_tokens},
 };
 use anyhow::bail;
-use clap::Args;
+use clap::{Args, Subcommand};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
 /// Arguments of `cess audits`.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct AuditsArgs {
     /// Number of the round [default: the one before the current]
     round: Option<u64>,
+    #[command(subcommand)]
+    command: Option<AuditsCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+enum AuditsCommand {
+    /// Say that a verdict is wrong; half of what liars pay is the appellant's, and the deposit is burnt if the validators disagree
+    Appeal {
+        /// Account or name of the miner
+        miner: String,
+        /// Number of the round
+        round: u64,
+        /// What it should have been, such as data=failed,idle=missed
+        #[arg(value_name = "PARTS")]
+        claim: Claim,
+    },
 }
 
 #[derive(Serialize)]
@@ -62,6 +81,10 @@ struct MinerRow {
 pub async fn audits(args: AuditsArgs, global: &Global, output: &Output) -> anyhow::Result<()> {
     let target = Target::find(global)?;
     let chain = target.chain.as_ref();
+    if let Some(AuditsCommand::Appeal { miner, round, claim }) = args.command {
+        let miner = account_of(chain, &miner).await?;
+        return appeal(&target.wallet(global).await?, miner, round, Some(claim), output).await;
+    }
     let (terms, height) = (audit_terms(chain).await?, chain.status().await?.height);
     let current = terms.round_at(height);
     let round = args.round.unwrap_or(current.saturating_sub(1));
@@ -94,7 +117,8 @@ fn note(rows: &mut BTreeMap<Address, MinerRow>, asked: u64, block: Height, event
     let (ChainEvent::Answered { miner, round, .. }
     | ChainEvent::Proven { miner, round, .. }
     | ChainEvent::AuditDecided { miner, round, .. }
-    | ChainEvent::AppealDecided { miner, round, .. }) = event
+    | ChainEvent::AppealDecided { miner, round, .. }
+    | ChainEvent::AuditRefuted { miner, round, .. }) = event
     else {
         return;
     };
@@ -191,6 +215,23 @@ fn describe(document: &RoundDocument, names: &Names) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rounds_and_appeals_are_told_apart() {
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            args: AuditsArgs,
+        }
+        let parse = |words: &[&str]| <Line as clap::Parser>::try_parse_from([&["audits"], words].concat());
+        assert!(matches!(parse(&["40"]).ok().unwrap().args, AuditsArgs { round: Some(40), command: None }));
+        assert!(matches!(parse(&[]).ok().unwrap().args, AuditsArgs { round: None, command: None }));
+        let args = parse(&["appeal", "attic", "40", "data=failed"]).ok().unwrap().args;
+        assert!(matches!(args.command, Some(AuditsCommand::Appeal { round: 40, .. })));
+        for bad in [&["appeal"][..], &["appeal", "attic", "40"], &["appeal", "attic", "40", "x"], &["x"]] {
+            assert!(parse(bad).is_err(), "{bad:?}");
+        }
+    }
     use crate::{
         ledger::audit::{Outcome, Verdict},
         types::{Amount, B256, U256},

@@ -1,8 +1,10 @@
-//! `put`, `get`, `ls`, `rm`.
+//! `put`, `get`, `ls`, `rm` of files; those of objects go to `s3`.
 
 use super::{
     Global, Usage, chunks,
+    download::{Download, PATIENCE, RETRY_PAUSE, describe, parse_range},
     output::{Output, short, table},
+    s3::{Location, S3Options, objects},
     space,
     target::Target,
 };
@@ -28,10 +30,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long a put or get keeps trying while the gateway is away.
-const GATEWAY_PATIENCE: Duration = Duration::from_secs(60);
-/// Pause between tries.
-const RETRY_PAUSE: Duration = Duration::from_millis(250);
 /// How long a transaction may take to become final.
 const FINAL_DEADLINE: Duration = Duration::from_secs(60);
 /// Files listed by one `ls`.
@@ -44,15 +42,20 @@ const LIST_PAGE: u64 = 500;
 pub struct PutArgs {
     /// File to store
     path: PathBuf,
+    /// Place in a bucket, such as cess://bucket/key; without it the file is one of its own, found by its id
+    #[arg(value_name = "cess://BUCKET/KEY")]
+    to: Option<String>,
     /// Territory to charge. Default: of the account's active ones with room, the one that lasts longest
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", conflicts_with = "to")]
     territory: Option<String>,
+    #[command(flatten)]
+    door: S3Options,
 }
 
 /// Arguments of `cess get`.
 #[derive(Debug, Args)]
 pub struct GetArgs {
-    /// File id
+    /// File id, or an object's place such as cess://bucket/key
     id: String,
     /// Where to write it; `-` is stdout
     #[arg(short, long, value_name = "PATH")]
@@ -60,34 +63,60 @@ pub struct GetArgs {
     /// Only these bytes, `START-END`, both included
     #[arg(long, value_name = "START-END")]
     range: Option<String>,
+    #[command(flatten)]
+    door: S3Options,
 }
 
 /// Arguments of `cess ls`.
 #[derive(Debug, Args)]
 pub struct LsArgs {
+    /// Place in a bucket, such as cess://bucket/prefix; without it the account's files are listed
+    #[arg(value_name = "cess://BUCKET/PREFIX")]
+    at: Option<String>,
     /// Whose files. Default: the account that signs
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "at")]
     owner: Option<Address>,
+    /// All objects of the bucket below the prefix, not one level of them
+    #[arg(short, long, requires = "at")]
+    recursive: bool,
+    #[command(flatten)]
+    door: S3Options,
 }
 
 /// Arguments of `cess rm`.
 #[derive(Debug, Args)]
 pub struct RmArgs {
-    /// File id
+    /// File id, or an object's place such as cess://bucket/key
     id: String,
+    /// Remove this version of the object for good
+    #[arg(long, value_name = "ID", conflicts_with = "recursive")]
+    version_id: Option<String>,
+    /// Remove all objects whose keys begin like this
+    #[arg(short, long)]
+    recursive: bool,
+    #[command(flatten)]
+    door: S3Options,
 }
 
 impl PutArgs {
     /// Puts the file at `path`.
     pub fn new(path: PathBuf) -> Self {
-        Self { path, territory: None }
+        Self { path, to: None, territory: None, door: S3Options::default() }
     }
 }
 
 impl GetArgs {
     /// Gets the whole of a file.
     pub fn new(id: FileId, output: PathBuf) -> Self {
-        Self { id: id.to_string(), output, range: None }
+        Self { id: id.to_string(), output, range: None, door: S3Options::default() }
+    }
+}
+
+/// `cess put`: into a bucket, or as a file of its own.
+pub async fn put_anywhere(args: PutArgs, global: &Global, output: &Output) -> anyhow::Result<()> {
+    match &args.to {
+        Some(to) => objects::put(&args.path, to, &args.door, global, output).await,
+        None => put(&args, global, output).await.map(drop),
     }
 }
 
@@ -146,7 +175,7 @@ async fn disperse(
         let before = state.offset;
         match gateway.send(&state.upload, state.offset, body).await {
             Ok(next) => state = next,
-            Err(error) if error.is_transient() && last_progress.elapsed() < GATEWAY_PATIENCE => {
+            Err(error) if error.is_transient() && last_progress.elapsed() < PATIENCE => {
                 tokio::time::sleep(RETRY_PAUSE).await;
                 // A gateway that lost the session starts it again under the same key.
                 state = patiently(|| gateway.begin(request)).await?;
@@ -209,6 +238,9 @@ fn describe_put(stored: &StoredFile, call: &StoreCall, outcome: &TxOutcome, took
 
 /// Fetches a file. It appears under its name only when it is complete.
 pub async fn get(args: &GetArgs, global: &Global, output: &Output) -> anyhow::Result<()> {
+    if Location::is_meant(&args.id) {
+        return objects::get(&args.id, &args.output, args.range.as_deref(), &args.door, global, output).await;
+    }
     let id = file_id(&args.id)?;
     let target = Target::find(global)?;
     let gateway = target.gateway().await?;
@@ -217,78 +249,20 @@ pub async fn get(args: &GetArgs, global: &Global, output: &Output) -> anyhow::Re
         Some(text) => parse_range(text, record.size)?,
         None => 0..record.size,
     };
-    let total = range.end - range.start;
-    let started = Instant::now();
-    let bar = output.bytes_bar("fetching", total);
-    if args.output.as_os_str() == "-" {
-        receive(&gateway, id, range, chunks::Writer::new(std::io::stdout()), &bar).await?;
-        bar.finish_and_clear();
-        return Ok(());
-    }
-    let part = part_path(&args.output);
-    let file = File::create(&part).with_context(|| format!("cannot write `{}`", part.display()))?;
-    if let Err(error) = receive(&gateway, id, range, chunks::Writer::new(file), &bar).await {
-        // Best effort: the error that matters is the one above.
-        let _ = std::fs::remove_file(&part);
-        return Err(error);
-    }
-    // Not synced, as with any other download: the network still has the file.
-    std::fs::rename(&part, &args.output).with_context(|| format!("cannot write `{}`", args.output.display()))?;
-    bar.finish_and_clear();
-    let took = started.elapsed();
+    let size = range.end - range.start;
+    let download = Download { what: id.to_string(), to: &args.output, range };
+    let open = async |range| gateway.get(id, Some(range)).await;
+    let Some(took) = download.run(open, output).await? else { return Ok(()) };
     let document =
-        serde_json::json!({ "id": id, "size": total, "path": args.output, "millis": took.as_millis() as u64 });
-    output.document(&document, |_| {
-        let rate = ByteCount((total as u128 * 1_000 / took.as_millis().max(1)) as u64);
-        format!("fetched {} into {} in {:.2} s, {rate}/s", ByteCount(total), args.output.display(), took.as_secs_f64())
-    })
+        serde_json::json!({ "id": id, "size": size, "path": args.output, "millis": took.as_millis() as u64 });
+    output.document(&document, |_| describe(size, &args.output, took))
 }
 
-/// Streams a range into `sink`, continuing where a broken answer stopped.
-async fn receive(
-    gateway: &GatewayClient,
-    id: FileId,
-    range: std::ops::Range<u64>,
-    mut sink: chunks::Writer,
-    bar: &ProgressBar,
-) -> anyhow::Result<()> {
-    let mut at = range.start;
-    let mut last_progress = Instant::now();
-    while at < range.end {
-        let before = at;
-        let broken = match gateway.get(id, Some(at..range.end)).await {
-            Err(error) => Some(error),
-            Ok(mut stream) => loop {
-                match stream.next().await {
-                    None => break None,
-                    Some(Err(error)) => break Some(error),
-                    Some(Ok(chunk)) => {
-                        at += chunk.len() as u64;
-                        sink.write(chunk).await.context("cannot write the output")?;
-                        bar.set_position(at - range.start);
-                    }
-                }
-            },
-        };
-        if at > before {
-            last_progress = Instant::now();
-        }
-        match broken {
-            Some(error) if !error.is_transient() || last_progress.elapsed() > GATEWAY_PATIENCE => {
-                return Err(error).with_context(|| format!("fetching {id} failed at byte {at}"));
-            }
-            None if at < range.end && last_progress.elapsed() > GATEWAY_PATIENCE => {
-                bail!("fetching {id} stopped at byte {at} of {}", range.end);
-            }
-            _ if at < range.end => tokio::time::sleep(RETRY_PAUSE).await,
-            _ => {}
-        }
-    }
-    sink.finish().await.context("cannot write the output")
-}
-
-/// Lists an account's files.
+/// Lists an account's files, or what is in a bucket.
 pub async fn ls(args: LsArgs, global: &Global, output: &Output) -> anyhow::Result<()> {
+    if let Some(at) = &args.at {
+        return objects::ls(at, args.recursive, &args.door, global, output).await;
+    }
     let target = Target::find(global)?;
     let owner = match args.owner {
         Some(owner) => owner,
@@ -312,8 +286,17 @@ pub async fn ls(args: LsArgs, global: &Global, output: &Output) -> anyhow::Resul
     })
 }
 
-/// Gives ownership up.
+/// Gives ownership of a file up, or removes objects.
 pub async fn rm(args: RmArgs, global: &Global, output: &Output) -> anyhow::Result<()> {
+    if Location::is_meant(&args.id) {
+        let version = args.version_id.as_deref();
+        return objects::rm(&args.id, version, args.recursive, &args.door, global, output).await;
+    }
+    if args.recursive || args.version_id.is_some() {
+        return Err(
+            Usage(format!("`{}` is no place in a bucket: it has no versions and nothing below it", args.id)).into()
+        );
+    }
     let id = file_id(&args.id)?;
     let target = Target::find(global)?;
     let wallet = target.wallet(global).await?;
@@ -335,7 +318,7 @@ where
     loop {
         match request().await {
             Ok(value) => return Ok(value),
-            Err(error) if error.is_transient() && started.elapsed() < GATEWAY_PATIENCE => {
+            Err(error) if error.is_transient() && started.elapsed() < PATIENCE => {
                 tokio::time::sleep(RETRY_PAUSE).await;
             }
             Err(error) => return Err(error.into()),
@@ -366,35 +349,4 @@ fn resume_key(path: &Path, meta: &std::fs::Metadata, owner: Address) -> String {
 /// Reads a file's id.
 pub fn file_id(text: &str) -> anyhow::Result<FileId> {
     text.parse().map_err(|e: crate::types::IdError| Usage(e.to_string()).into())
-}
-
-fn parse_range(text: &str, size: u64) -> anyhow::Result<std::ops::Range<u64>> {
-    let bad = || Usage(format!("range `{text}` is not START-END within the file's {size} B"));
-    let (start, end) = text.split_once('-').ok_or_else(bad)?;
-    let start: u64 = start.parse().map_err(|_| bad())?;
-    let last: u64 = if end.is_empty() { size.saturating_sub(1) } else { end.parse().map_err(|_| bad())? };
-    if start > last || last >= size {
-        return Err(bad().into());
-    }
-    Ok(start..last + 1)
-}
-
-fn part_path(path: &Path) -> PathBuf {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".cess-part");
-    path.with_file_name(name)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ranges_are_inclusive_and_bounded() {
-        assert_eq!(parse_range("0-9", 10).unwrap(), 0..10);
-        assert_eq!(parse_range("5-", 10).unwrap(), 5..10);
-        for bad in ["", "5", "9-3", "0-10", "a-b"] {
-            assert!(parse_range(bad, 10).is_err(), "{bad}");
-        }
-    }
 }

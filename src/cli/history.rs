@@ -73,12 +73,20 @@ impl AuditRow {
         })
     }
 
-    /// Takes over what an appeal about this round changed.
+    /// Takes over what an appeal about this round, or its answer shown to the chain, changed.
     pub fn appeal(&mut self, event: &ChainEvent) {
-        let ChainEvent::AppealDecided { appeal, miner, round, verdict, upheld: true } = event else { return };
+        let (miner, round, verdict, why) = match event {
+            ChainEvent::AppealDecided { appeal, miner, round, verdict, upheld: true } => {
+                (miner, round, verdict, format!("appeal {appeal}"))
+            }
+            ChainEvent::AuditRefuted { miner, round, verdict, .. } => {
+                (miner, round, verdict, "shown to the chain".to_owned())
+            }
+            _ => return,
+        };
         if let Some(known) = Verdict::decode(*verdict).filter(|_| *miner == self.miner && *round == self.round) {
             self.verdict = Some(known.into());
-            self.words = format!("{} (appeal {appeal})", words(known));
+            self.words = format!("{} ({why})", words(known));
         }
     }
 

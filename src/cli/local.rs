@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     config::IdleSpace,
-    localnet::{self, Action, GATEWAY_PORT, IDLE_SPACE, LocalnetOptions, RPC_PORT, ReadyDocument},
+    localnet::{self, Action, GATEWAY_PORT, IDLE_SPACE, LocalnetOptions, RPC_PORT, ReadyDocument, S3_PORT},
     runtime::{EXIT_FORCED, Signals, telemetry},
     types::{Amount, ByteCount, format_tokens},
 };
@@ -75,6 +75,9 @@ struct StartArgs {
     /// Port of the first gateway; 0 takes a free one
     #[arg(long, default_value_t = GATEWAY_PORT, value_name = "PORT")]
     gateway_port: u16,
+    /// Port of the first gateway's S3 endpoint; 0 takes a free one
+    #[arg(long, default_value_t = S3_PORT, value_name = "PORT")]
+    s3_port: u16,
 }
 
 #[derive(Debug, Subcommand)]
@@ -175,6 +178,8 @@ async fn start(args: StartArgs, output: &Output) -> anyhow::Result<()> {
         shared_memo: args.shared_memo,
         rpc_port: args.rpc_port,
         gateway_port: args.gateway_port,
+        s3_port: args.s3_port,
+        s3_key: true,
     };
     let starting = localnet::start(&options, args.ready_file.as_deref());
     let running = tokio::select! {
@@ -219,9 +224,15 @@ fn describe(document: &ReadyDocument) -> String {
         out.push_str(&format!("  {}  {}\n", account.address, account.key));
     }
     out.push_str(&format!("  … {} more: cess accounts\n", document.accounts.len().saturating_sub(3)));
+    if let Some(s3) = &document.s3 {
+        out.push_str(&format!(
+            "\nS3, for the first account\n  endpoint    {}\n  access key  {}\n  secret key  {}\n",
+            s3.endpoint, s3.access_key, s3.secret_key
+        ));
+    }
     let join = document.nodes.first().map(|n| n.listen.as_str()).unwrap_or_default();
     out.push_str(&format!(
-        "\nnext steps, in another terminal\n  cess put FILE\n  cess status\n  cess localnet kill storage-0 && cess localnet status\n  cess run \
+        "\nnext steps, in another terminal\n  cess put FILE\n  cess bucket create films && cess put FILE cess://films/\n  cess status\n  cess localnet kill storage-0 && cess localnet status\n  cess run \
          --role storage --space 50GiB --join {join}\n\nCtrl-C stops it; what it acknowledged is kept in its directory."
     ));
     out

@@ -5,10 +5,14 @@
 //! exactly one document.
 
 mod accounts;
+mod appeal;
 mod audits;
 mod bench;
+mod call;
 mod chunks;
+mod desk;
 mod dev;
+mod download;
 mod events;
 mod explain;
 mod files;
@@ -22,6 +26,7 @@ mod names;
 mod output;
 mod repair;
 mod run;
+mod s3;
 mod space;
 mod stake;
 mod stat;
@@ -73,16 +78,21 @@ enum Command {
     Run(run::RunArgs),
     /// Import a published Ethereum chain and serve it
     ImportChain(import::ImportArgs),
-    /// Store a file
+    /// Store a file, or an object in a bucket
     Put(files::PutArgs),
-    /// Fetch a file
+    /// Fetch a file or an object
     Get(files::GetArgs),
     /// Show where a file's fragments are, how they are, how their audits went and what they cost
     Stat(stat::StatArgs),
-    /// List files
+    /// List files, or what is in a bucket
     Ls(files::LsArgs),
-    /// Give up ownership of a file; the last owner's call deletes it
+    /// Give up ownership of a file, the last owner's call deletes it; or remove objects
     Rm(files::RmArgs),
+    /// Make, list, set up and remove buckets
+    Bucket(s3::bucket::BucketArgs),
+    /// Make, list and revoke keys of clients
+    #[command(subcommand)]
+    Keys(s3::keys::KeysCommand),
     /// Lease space for files, and trade it
     Space(space::SpaceArgs),
     /// List accounts and balances
@@ -104,9 +114,8 @@ enum Command {
     Miner(miner::MinerArgs),
     /// Show how a round of audits went
     Audits(audits::AuditsArgs),
-    /// Show TEE workers and their keys
-    #[command(subcommand)]
-    Tee(tee::TeeCommand),
+    /// Show TEE workers and their keys, and act in the name of one
+    Tee(tee::TeeArgs),
     /// Show what waits for repair
     #[command(subcommand)]
     Repair(repair::RepairCommand),
@@ -156,11 +165,13 @@ fn dispatch(cli: Cli, output: &Output) -> anyhow::Result<()> {
         Command::Run(args) => run::run(args, output),
         Command::ImportChain(args) => import::import(args, output),
         Command::Config => output.text(crate::config::Config::example_toml().trim_end()),
-        Command::Put(args) => block_on(files::put(&args, global, output)).map(drop),
+        Command::Put(args) => block_on(files::put_anywhere(args, global, output)),
         Command::Get(args) => block_on(files::get(&args, global, output)),
         Command::Stat(args) => block_on(stat::stat(args, global, output)),
         Command::Ls(args) => block_on(files::ls(args, global, output)),
         Command::Rm(args) => block_on(files::rm(args, global, output)),
+        Command::Bucket(args) => block_on(s3::bucket::bucket(args, global, output)),
+        Command::Keys(command) => block_on(s3::keys::keys(command, global, output)),
         Command::Space(args) => block_on(space::space(args, global, output)),
         Command::Accounts(args) => block_on(accounts::list(args, global, output)),
         Command::Send(args) => block_on(accounts::send(args, global, output)),
@@ -172,7 +183,7 @@ fn dispatch(cli: Cli, output: &Output) -> anyhow::Result<()> {
         Command::Stake(args) => block_on(stake::stake(args, global, output)),
         Command::Miner(args) => block_on(miner::miner(args, global, output)),
         Command::Audits(args) => block_on(audits::audits(args, global, output)),
-        Command::Tee(command) => block_on(tee::tee(command, global, output)),
+        Command::Tee(args) => block_on(tee::tee(args, global, output)),
         Command::Repair(command) => block_on(repair::repair(command, global, output)),
         Command::Events(args) => block_on(events::events(args, global, output)),
         Command::Worker(command) => block_on(status::worker(command, global, output)),

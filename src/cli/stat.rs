@@ -36,6 +36,9 @@ const OWNERS_SHOWN: usize = 10;
 pub struct StatArgs {
     /// File id
     id: String,
+    /// First block whose verdicts are counted [default: the newest 10,000]
+    #[arg(long, value_name = "HEIGHT")]
+    from: Option<Height>,
 }
 
 #[derive(Serialize)]
@@ -116,7 +119,7 @@ pub async fn stat(args: StatArgs, global: &Global, output: &Output) -> anyhow::R
     let leases = told(leases(chain, &file).await, "what the space costs", output).unwrap_or_default();
     let tags = told(tags_of(chain, id).await, "which columns have tags", output).unwrap_or_default();
     let mut columns = columns_of(&file, tags);
-    let audited_from = told(count_audits(chain, &file, &mut columns).await, "how audits went", output);
+    let audited_from = told(count_audits(chain, &file, args.from, &mut columns).await, "how audits went", output);
     output.document(&StatDocument { file, leases, columns, audited_from }, describe)
 }
 
@@ -154,9 +157,14 @@ fn columns_of(file: &FileStat, tags: TaggedColumns) -> Vec<Column> {
 }
 
 /// Counts the decided rounds that opened after a holder had its column; returns the first block looked at.
-async fn count_audits(chain: &dyn ChainClient, file: &FileStat, columns: &mut [Column]) -> anyhow::Result<Height> {
+async fn count_audits(
+    chain: &dyn ChainClient,
+    file: &FileStat,
+    from: Option<Height>,
+    columns: &mut [Column],
+) -> anyhow::Result<Height> {
     let (terms, height) = (audit_terms(chain).await?, chain.status().await?.height);
-    let from = file.block.max(height.saturating_sub(LOOK_BACK_BLOCKS));
+    let from = file.block.max(from.unwrap_or(height.saturating_sub(LOOK_BACK_BLOCKS)));
     each_event(chain, from, height, |block, event| note(columns, file, &|round| terms.opened_at(round), block, event))
         .await?;
     columns.iter_mut().for_each(Column::settle);
@@ -178,7 +186,8 @@ fn note(columns: &mut [Column], file: &FileStat, opened_at: &dyn Fn(u64) -> Heig
                 known.rounds.insert(*round, (block, verdict));
             }
         }
-        ChainEvent::AppealDecided { miner, round, verdict, upheld: true, .. } => {
+        ChainEvent::AppealDecided { miner, round, verdict, upheld: true, .. }
+        | ChainEvent::AuditRefuted { miner, round, verdict, .. } => {
             let Some(ruled) = Verdict::decode(*verdict) else { return };
             for known in columns.iter_mut().filter(|known| known.holder == *miner) {
                 known.rounds.entry(*round).and_modify(|(_, verdict)| *verdict = ruled);
@@ -203,7 +212,10 @@ fn describe(document: &StatDocument) -> String {
         out.push_str(&describe_lease(lease));
     }
     if let Some(from) = document.audited_from.filter(|from| *from > file.block) {
-        out.push_str(&format!("audits  counted from block {from} on\n"));
+        let first = file.block;
+        out.push_str(&format!(
+            "audits  counted from block {from} on, older ones are not (`--from {first}` counts all)\n"
+        ));
     }
     for segment in &file.segments {
         let healthy = segment.fragments.iter().filter(|f| f.healthy).count();
@@ -357,7 +369,7 @@ mod tests {
         let document = StatDocument { file, leases: vec![lease()], columns, audited_from: Some(40) };
         let text = describe(&document);
         let expected = "space   3 MiB of `photos` (territory 7, active), 0.0029296875 CESS a day; 2.50 days left, 10 CESS a day for all 10 GiB\n\
-             audits  counted from block 40 on\n\
+             audits  counted from block 40 on, older ones are not (`--from 30` counts all)\n\
              \n\
              segment 0 5e5e5e…5e5e 1 MiB (1 of 2 fragments healthy)\n\
              #  fragment     size     node    holder       state    tagged   audits passed  newest\n\

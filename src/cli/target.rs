@@ -5,8 +5,8 @@ use crate::{
     client::{
         ChainClient, HttpTransport, RemoteChain, RpcTransport, Signer, Wallet, dev_accounts, gateway::GatewayClient,
     },
-    localnet::{ReadyDocument, ReadyNode},
-    types::Profile,
+    localnet::{ReadyDocument, ReadyNode, ReadyS3},
+    types::{Address, Profile},
 };
 use anyhow::{Context, anyhow};
 use serde_json::json;
@@ -52,9 +52,20 @@ impl Target {
         Some(node.dir.clone())
     }
 
+    /// JSON-RPC of the node of the default localnet that has this account.
+    pub fn node_of(&self, account: Address) -> Option<Arc<dyn RpcTransport>> {
+        let node = self.ready.as_ref()?.nodes.iter().find(|node| node.account == account)?;
+        Some(Arc::new(HttpTransport::new(&node.url).ok()?))
+    }
+
     /// The genesis file of the default localnet, if that is the node talked to.
     pub fn genesis(&self) -> Option<PathBuf> {
         self.ready.as_ref().map(|_| localnet_dir().join("validator-0").join("genesis.json"))
+    }
+
+    /// The S3 endpoint of the default localnet with the key it was given at its first start.
+    pub fn s3(&self) -> Option<&ReadyS3> {
+        self.ready.as_ref()?.s3.as_ref()
     }
 
     /// The gateway: the URL itself if it is one, else the one the RPC node names.

@@ -4,8 +4,8 @@
 //! never to a wrong event.
 
 use crate::ledger::abi::{
-    AUDITS, FILES, IAudits, IFiles, IMiners, IRepair, IRewards, ITee, ITerritory, MINERS, REPAIR, REWARDS, TEE,
-    TERRITORY,
+    AUDITS, FILES, IAudits, IFiles, IMiners, INames, IRepair, IRewards, ITee, ITerritory, MINERS, NAMES, REPAIR,
+    REWARDS, TEE, TERRITORY,
 };
 use crate::types::{Address, B256, FileId, Height, U256};
 use alloy_primitives::Bytes;
@@ -71,6 +71,8 @@ pub enum ChainEvent {
     MinerLeaving { account: Address, held: u64, withdrawable_from: Height },
     /// A miner was forced out: what it holds is to be repaired.
     MinerLost { account: Address, held: u64 },
+    /// A miner that was forced out wrongly is back.
+    MinerReinstated { account: Address, state: u8, held: u64 },
     /// A miner paid for faults.
     MinerFined { account: Address, amount: U256, burnt: U256, bounty: U256 },
     /// A miner added to its collateral.
@@ -91,6 +93,8 @@ pub enum ChainEvent {
     AppealDecided { appeal: u64, miner: Address, round: u64, verdict: u8, upheld: bool },
     /// A member of a committee paid for a wrong verdict.
     VerifierFined { verifier: Address, appeal: u64, amount: U256 },
+    /// The chain itself has verified a part of a miner's round.
+    AuditRefuted { miner: Address, round: u64, by: Address, part: u8, outcome: u8, verdict: u8 },
     /// A TEE worker joined.
     WorkerRegistered { account: Address, id: String, name: String, kind: u8, attested_until: Height },
     /// A TEE worker renewed its attestation.
@@ -114,21 +118,29 @@ pub enum ChainEvent {
     /// Tags of a key epoch count no more.
     EpochSuspended { epoch: u64 },
     /// A TEE worker gave a sealed key to another.
-    KeyHandedOver { epoch: u64, from: Address, to: Address, sealed: Bytes },
+    KeyHandedOver { epoch: u64, from: Address, to: Address, seal_key: B256, sealed: Bytes },
     /// Columns of a file have tags.
     FileTagged { file: FileId, epoch: u64, worker: Address, columns: u16 },
     /// A holder gave a column up.
     ColumnSurrendered { file: FileId, column: u8, holder: Address },
     /// A miner will repair a column.
     RepairClaimed { file: FileId, column: u8, claimer: Address, until: Height },
+    /// The deposit of a claim was paid back, or burnt because the claim lapsed.
+    ClaimSettled { file: FileId, column: u8, claimer: Address, deposit: U256, burnt: bool },
     /// A column has a new holder.
     RepairCompleted { file: FileId, column: u8, to: Address, from: Address, bounty: U256 },
     /// A miner was paid.
     RewardClaimed { miner: Address, to: Address, amount: U256, next_era: u64 },
+    /// A name has a value.
+    NameSet { namespace: B256, owner: Address, name: Bytes, version: u64, value: Bytes },
+    /// A name is gone.
+    NameRemoved { namespace: B256, owner: Address, name: Bytes, version: u64 },
+    /// An account says who may act for it.
+    OperatorApproved { owner: Address, operator: Address, approved: bool },
 }
 
 /// The contracts whose logs are events.
-pub(super) const EVENT_SOURCES: [Address; 7] = [MINERS, FILES, TERRITORY, AUDITS, TEE, REPAIR, REWARDS];
+pub(super) const EVENT_SOURCES: [Address; 8] = [MINERS, FILES, TERRITORY, AUDITS, TEE, REPAIR, REWARDS, NAMES];
 
 impl ChainEvent {
     /// The event a log stands for, or `None` if it is no event of a protocol module.
@@ -141,6 +153,7 @@ impl ChainEvent {
             TEE => ITee::ITeeEvents::decode_raw_log(topics, data).ok().map(of_tee),
             REPAIR => IRepair::IRepairEvents::decode_raw_log(topics, data).ok().map(of_repair),
             REWARDS => IRewards::IRewardsEvents::decode_raw_log(topics, data).ok().map(of_rewards),
+            NAMES => INames::INamesEvents::decode_raw_log(topics, data).ok().map(of_names),
             _ => None,
         }
     }
@@ -158,6 +171,7 @@ fn of_miners(event: IMiners::IMinersEvents) -> ChainEvent {
             ChainEvent::MinerLeaving { account: e.account, held: e.held, withdrawable_from: e.withdrawableFrom }
         }
         E::MinerLost(e) => ChainEvent::MinerLost { account: e.account, held: e.held },
+        E::MinerReinstated(e) => ChainEvent::MinerReinstated { account: e.account, state: e.state, held: e.held },
         E::MinerFined(e) => {
             ChainEvent::MinerFined { account: e.account, amount: e.amount, burnt: e.burnt, bounty: e.bounty }
         }
@@ -251,6 +265,14 @@ fn of_audits(event: IAudits::IAuditsEvents) -> ChainEvent {
         E::AppealDecided(e) => {
             C::AppealDecided { appeal: e.appeal, miner: e.miner, round: e.round, verdict: e.verdict, upheld: e.upheld }
         }
+        E::AuditRefuted(e) => C::AuditRefuted {
+            miner: e.miner,
+            round: e.round,
+            by: e.by,
+            part: e.part,
+            outcome: e.outcome,
+            verdict: e.verdict,
+        },
         E::VerifierFined(e) => C::VerifierFined { verifier: e.verifier, appeal: e.appeal, amount: e.amount },
     }
 }
@@ -276,7 +298,9 @@ fn of_tee(event: ITee::ITeeEvents) -> ChainEvent {
         E::EpochOpened(e) => C::EpochOpened { epoch: e.epoch, opener: e.opener, key: e.key, srs: e.srs },
         E::EpochClosed(e) => C::EpochClosed { epoch: e.epoch },
         E::EpochSuspended(e) => C::EpochSuspended { epoch: e.epoch },
-        E::KeyHandedOver(e) => C::KeyHandedOver { epoch: e.epoch, from: e.from, to: e.to, sealed: e.sealed_ },
+        E::KeyHandedOver(e) => {
+            C::KeyHandedOver { epoch: e.epoch, from: e.from, to: e.to, seal_key: e.sealKey, sealed: e.sealed_ }
+        }
         E::FileTagged(e) => C::FileTagged { file: e.file.into(), epoch: e.epoch, worker: e.worker, columns: e.columns },
     }
 }
@@ -289,6 +313,13 @@ fn of_repair(event: IRepair::IRepairEvents) -> ChainEvent {
         E::RepairClaimed(e) => {
             C::RepairClaimed { file: e.file.into(), column: e.column, claimer: e.claimer, until: e.until }
         }
+        E::ClaimSettled(e) => C::ClaimSettled {
+            file: e.file.into(),
+            column: e.column,
+            claimer: e.claimer,
+            deposit: e.deposit,
+            burnt: e.burnt,
+        },
         E::RepairCompleted(e) => {
             C::RepairCompleted { file: e.file.into(), column: e.column, to: e.to, from: e.from, bounty: e.bounty }
         }
@@ -300,6 +331,20 @@ fn of_rewards(event: IRewards::IRewardsEvents) -> ChainEvent {
     use IRewards::IRewardsEvents as E;
     match event {
         E::RewardClaimed(e) => C::RewardClaimed { miner: e.miner, to: e.to, amount: e.amount, next_era: e.nextEra },
+    }
+}
+
+fn of_names(event: INames::INamesEvents) -> ChainEvent {
+    use ChainEvent as C;
+    use INames::INamesEvents as E;
+    match event {
+        E::NameSet(e) => {
+            C::NameSet { namespace: e.namespace, owner: e.owner, name: e.name, version: e.version, value: e.value }
+        }
+        E::NameRemoved(e) => {
+            C::NameRemoved { namespace: e.namespace, owner: e.owner, name: e.name, version: e.version }
+        }
+        E::OperatorApproved(e) => C::OperatorApproved { owner: e.owner, operator: e.operator, approved: e.approved },
     }
 }
 
@@ -393,6 +438,20 @@ mod tests {
         round_trip(TERRITORY, log.encode_log_data(), placed);
         let log = ITerritory::OrderPaid { order, token, payer: from }.encode_log_data();
         round_trip(TERRITORY, log, ChainEvent::OrderPaid { order, token, payer: from });
+    }
+
+    #[test]
+    fn events_of_names_decode() {
+        let (namespace, key, owner) = (B256::repeat_byte(1), B256::repeat_byte(2), Address::repeat_byte(3));
+        let (name, value) = (Bytes::from_static(b"owner"), Bytes::from_static(b"gateway 1"));
+        let log = INames::NameSet { namespace, key, owner, name: name.clone(), version: 7, value: value.clone() };
+        let set = ChainEvent::NameSet { namespace, owner, name: name.clone(), version: 7, value };
+        round_trip(NAMES, log.encode_log_data(), set);
+        let log = INames::NameRemoved { namespace, key, owner, name: name.clone(), version: 7 }.encode_log_data();
+        round_trip(NAMES, log, ChainEvent::NameRemoved { namespace, owner, name, version: 7 });
+        let operator = Address::repeat_byte(4);
+        let log = INames::OperatorApproved { owner, operator, approved: true }.encode_log_data();
+        round_trip(NAMES, log, ChainEvent::OperatorApproved { owner, operator, approved: true });
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The port between roles and the chain.
 
 use super::ChainEvent;
+use crate::rpc::error::PRUNED;
 use crate::types::{Address, B256, FileId, Height, U256};
 use alloy_primitives::Bytes;
 use async_trait::async_trait;
@@ -27,6 +28,13 @@ pub enum ChainError {
     /// The answer is not what the committee certified.
     #[error("the chain node's answer is refused: {0}")]
     Untrusted(String),
+}
+
+impl ChainError {
+    /// Whether the node does not keep what was asked for: its history begins later.
+    pub fn is_pruned(&self) -> bool {
+        matches!(self, Self::Refused { code: PRUNED, .. })
+    }
 }
 
 /// Where the chain stands.

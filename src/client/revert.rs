@@ -1,10 +1,11 @@
 //! Revert data as a sentence: the custom errors of the protocol modules, `Error(string)` and `Panic(uint256)`.
 
 use crate::ledger::{
-    abi::{IAudits, IEd25519, IFiles, IMiners, IRepair, IRewards, IStaking, ITee, ITerritory},
+    abi::{IAudits, IEd25519, IFiles, IMiners, INames, IRepair, IRewards, IStaking, ITee, ITerritory},
+    audit::Verdict,
     native::CallFailed,
 };
-use crate::types::{FileId, format_tokens};
+use crate::types::{B256, FileId, format_tokens};
 use alloy_sol_types::{Panic, Revert, SolError, SolInterface};
 
 /// Characters of a foreign text kept in a sentence.
@@ -26,6 +27,7 @@ pub fn explain(data: &[u8]) -> String {
         .or_else(|| ITee::ITeeErrors::abi_decode(data).ok().map(|e| of_tee(&e)))
         .or_else(|| IRepair::IRepairErrors::abi_decode(data).ok().map(|e| of_repair(&e)))
         .or_else(|| IRewards::IRewardsErrors::abi_decode(data).ok().map(|e| of_rewards(&e)))
+        .or_else(|| INames::INamesErrors::abi_decode(data).ok().map(|e| of_names(&e)))
         .or_else(|| IEd25519::CountMismatch::abi_decode(data).ok().map(|e| of_counts(&e)))
         .or_else(|| CallFailed::abi_decode(data).ok().map(|e| of_batch(&e)))
         .unwrap_or_else(|| unknown(data))
@@ -175,7 +177,12 @@ fn of_audits(error: &IAudits::IAuditsErrors) -> String {
         E::AlreadyVoted(e) => format!("{} has voted about miner {} in round {} already", e.account, e.miner, e.round),
         E::CountMismatch(e) => format!("lists of {} and {} entries do not belong together", e.left, e.right),
         E::TooMany(e) => format!("{} entries were given, the limit is {}", e.given, e.maximum),
-        E::VerdictInvalid(e) => format!("{} is no verdict", e.verdict),
+        E::VerdictInvalid(e) if Verdict::decode(e.verdict).is_none() => format!("{} is no verdict", e.verdict),
+        E::VerdictInvalid(_) => {
+            "the chain knows that verdict to be wrong: a part that was not answered on it is missed, and what it has \
+                                 verified itself stands"
+                .to_owned()
+        }
         E::ProofLength(e) => format!("the proof of epoch {} is {} B, a proof is {} B", e.epoch, e.given, e.required),
         E::NotDecided(e) => format!("round {} of miner {} is not decided", e.round, e.miner),
         E::AppealLate(e) => {
@@ -188,6 +195,29 @@ fn of_audits(error: &IAudits::IAuditsErrors) -> String {
         E::UnknownAppeal(e) => format!("appeal {} is unknown", e.number),
         E::AppealClosed(e) => format!("appeal {} is closed", e.number),
         E::NotSeated(e) => format!("{} has no seat in this era", e.account),
+        other => of_refutations(other),
+    }
+}
+
+/// What is said of evidence that somebody shows.
+fn of_refutations(error: &IAudits::IAuditsErrors) -> String {
+    use IAudits::IAuditsErrors as E;
+    match error {
+        E::PartInvalid(e) => format!("the chain verifies parts 0 and 2 of a round, {} is none of them", e.part),
+        E::AnswerUnknown(e) => format!("miner {} committed to no such answer to round {}", e.miner, e.round),
+        E::EvidenceTooLong(e) => format!("{} B of manifests were given, the limit is {} B", e.given, e.maximum),
+        E::EvidenceInvalid(e) => format!("manifest {} is not valid: {}", e.index, printable(&e.reason)),
+        E::ColumnNotHeld(e) => {
+            let file = FileId::from(e.file);
+            format!("the miner did not hold column {} of file `{file}` before the round, or not since", e.column)
+        }
+        E::HoldingsIncomplete(e) => {
+            format!("columns of {} B were shown, the miner held {} B: the chain cannot judge this", e.shown, e.held)
+        }
+        E::NothingRefuted(e) => {
+            format!("round {} of miner {} says already what was shown", e.round, e.miner)
+        }
+        _ => "the audits module refused this".to_owned(),
     }
 }
 
@@ -211,6 +241,13 @@ fn of_tee(error: &ITee::ITeeErrors) -> String {
         E::UnknownCollateral(e) => format!("collateral {} was not published", e.digest),
         E::UnknownEpoch(e) => format!("key epoch {} is unknown", e.number),
         E::EpochNotOpen(e) => format!("key epoch {} takes no tags (state {})", e.number, e.state),
+        E::EpochStillOpen(e) => {
+            format!("key epoch {} is open, another may be opened from block {} on", e.number, e.from)
+        }
+        E::NotKeyHolder(e) => format!("TEE worker {} does not have the key of epoch {}", e.account, e.number),
+        E::SealKeyChanged(e) => {
+            format!("TEE worker {} has seal key {}, a key was sealed to {}", e.worker, e.present, e.given)
+        }
         E::KeyInvalid(e) => format!("the group's key is not valid: {}", printable(&e.reason)),
         E::SealedLength(e) => format!("a sealed key of {} B was given, the limit is {} B", e.given, e.maximum),
         E::CountMismatch(e) => format!("lists of {} and {} entries do not belong together", e.left, e.right),
@@ -231,6 +268,22 @@ fn of_repair(error: &IRepair::IRepairErrors) -> String {
         E::AlreadyClaimed(e) => {
             let file = FileId::from(e.file);
             format!("{} repairs column {} of file `{file}` until block {}", e.claimer, e.column, e.until)
+        }
+        E::ClaimLapsed(e) => {
+            let file = FileId::from(e.file);
+            format!(
+                "{} let its claim of column {} of file `{file}` lapse, others come first until block {}",
+                e.claimer, e.column, e.until
+            )
+        }
+        E::ClaimBinds(e) => {
+            format!("the claim of column {} of file `{}` binds until block {}", e.column, FileId::from(e.file), e.until)
+        }
+        E::NothingClaimed(e) => {
+            format!("nothing is deposited for column {} of file `{}`", e.column, FileId::from(e.file))
+        }
+        E::DepositTooLow(e) => {
+            format!("{} tokens were sent, the deposit is {}", format_tokens(e.sent), format_tokens(e.required))
         }
         E::NotClaimer(e) => {
             format!("{} has not claimed column {} of file `{}`", e.account, e.column, FileId::from(e.file))
@@ -255,6 +308,36 @@ fn of_rewards(error: &IRewards::IRewardsErrors) -> String {
         E::EraUnknown(e) => format!("era {} is not known yet", e.era),
         E::TooMany(e) => format!("{} eras were given, the limit is {}", e.given, e.maximum),
     }
+}
+
+fn of_names(error: &INames::INamesErrors) -> String {
+    use INames::INamesErrors as E;
+    match error {
+        E::VersionMismatch(e) if e.present == 0 => {
+            format!("there is no {}, version {} was expected", name_in(&e.name, e.namespace), e.expected)
+        }
+        E::VersionMismatch(e) if e.expected == 0 => {
+            format!("{} is there already, in version {}", name_in(&e.name, e.namespace), e.present)
+        }
+        E::VersionMismatch(e) => {
+            format!("{} has version {}, {} was expected", name_in(&e.name, e.namespace), e.present, e.expected)
+        }
+        E::NotNameOwner(e) => format!("{} is {}'s", name_in(&e.name, e.namespace), e.owner),
+        E::NotOperator(e) => {
+            format!("{} may not act for {}, which has to approve it as an operator", e.caller, e.owner)
+        }
+        E::NameLength(e) => format!("a name of {} B is not valid, it has 1 to {} B", e.length, e.maximum),
+        E::LabelLength(e) => {
+            format!("a namespace's label of {} B is not valid, the limit is {} B", e.length, e.maximum)
+        }
+        E::ValueLength(e) => format!("a value of {} B is not valid, the limit is {} B", e.length, e.maximum),
+        E::NamespaceFull(e) => format!("namespace {} has {} names, the limit", e.namespace, e.maximum),
+    }
+}
+
+fn name_in(name: &[u8], namespace: B256) -> String {
+    let name = printable(&String::from_utf8_lossy(name));
+    if namespace.is_zero() { format!("name `{name}`") } else { format!("name `{name}` in namespace {namespace}") }
 }
 
 fn of_staking(error: &IStaking::IStakingErrors) -> String {
@@ -333,7 +416,7 @@ fn printable(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::{Address, B256, U256};
+    use crate::types::{Address, U256};
     use proptest::prelude::*;
 
     #[test]
@@ -356,6 +439,21 @@ mod tests {
         assert_eq!(explain(&sold), "2 B are wanted, 0 B can be leased");
         let old = IStaking::BeaconUnknown { height: 1, oldest: 2, newest: 3 }.abi_encode();
         assert!(explain(&old).contains("blocks 2 to 3"));
+    }
+
+    #[test]
+    fn refused_names_are_named_with_their_versions() {
+        let (namespace, name) = (B256::repeat_byte(1), b"bucket/a".to_vec());
+        let said = |namespace, expected, present| {
+            let name = name.clone().into();
+            explain(&INames::VersionMismatch { namespace, name, expected, present }.abi_encode())
+        };
+        assert_eq!(said(B256::ZERO, 4, 5), "name `bucket/a` has version 5, 4 was expected");
+        assert_eq!(said(B256::ZERO, 0, 5), "name `bucket/a` is there already, in version 5");
+        assert_eq!(said(B256::ZERO, 4, 0), "there is no name `bucket/a`, version 4 was expected");
+        assert!(said(namespace, 4, 5).starts_with("name `bucket/a` in namespace 0x0101"));
+        let refused = INames::NotOperator { owner: Address::ZERO, caller: Address::repeat_byte(1) }.abi_encode();
+        assert!(explain(&refused).ends_with("which has to approve it as an operator"));
     }
 
     #[test]

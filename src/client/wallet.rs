@@ -5,7 +5,7 @@
 
 use super::remote::is_already_known;
 use super::{ChainClient, ChainError, TxOutcome, revert};
-use crate::crypto::{EcdsaKey, SecretKey, native_address};
+use crate::crypto::{EcdsaKey, SecretKey, hash, native_address};
 use crate::ledger::{
     native::{BATCH_MAX_CALLS, Call, NativeBatch, NativeTx},
     tx::sign_eip1559,
@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
+use zeroize::Zeroizing;
 
 /// Prefix of a native key in text; a bare hexadecimal key is an Ethereum one.
 const NATIVE_PREFIX: &str = "ed25519:";
@@ -62,7 +63,7 @@ impl Signer {
             Some(rest) => (true, rest),
             None => (false, text),
         };
-        let mut bytes = zeroize::Zeroizing::new([0u8; 32]);
+        let mut bytes = Zeroizing::new([0u8; 32]);
         hex::decode_to_slice(digits.strip_prefix("0x").unwrap_or(digits), bytes.as_mut_slice())
             .map_err(|_| KeyError)?;
         match native {
@@ -135,6 +136,20 @@ impl Wallet {
         self.signer.address()
     }
 
+    /// Whether its account can send several calls in one transaction.
+    pub fn is_native(&self) -> bool {
+        matches!(self.signer, Signer::Native(_))
+    }
+
+    /// A secret that follows from the account's and `domain`, and tells nothing of either. Every call site is a place to review.
+    pub fn derived_secret(&self, domain: &str) -> Zeroizing<[u8; 32]> {
+        let secret = match &self.signer {
+            Signer::Native(key) => key.to_bytes(),
+            Signer::Ecdsa(key) => Zeroizing::new(key.to_bytes()),
+        };
+        Zeroizing::new(hash::tagged(domain, &[&secret[..]]))
+    }
+
     /// The chain it acts on.
     pub fn chain(&self) -> &Arc<dyn ChainClient> {
         &self.chain
@@ -180,7 +195,7 @@ impl Wallet {
         if calls.is_empty() || calls.len() > BATCH_MAX_CALLS {
             return refused(format!("a batch of {} calls cannot be sent, it has 1 to {BATCH_MAX_CALLS}", calls.len()));
         }
-        if calls.len() > 1 && matches!(self.signer, Signer::Ecdsa(_)) {
+        if calls.len() > 1 && !self.is_native() {
             return refused("only a native account (ed25519 key) can send several calls in one transaction".into());
         }
         let more = calls.split_off(1);

@@ -6,7 +6,7 @@ use super::{
     flags::{path_value, size_value, texts},
     layers::Layers,
 };
-use crate::types::{ByteCount, Role, params::TX_MAX_BYTES};
+use crate::types::{Address, ByteCount, Role, params::TX_MAX_BYTES};
 use libp2p::{Multiaddr, multiaddr::Protocol};
 use std::{
     fmt::Display,
@@ -20,6 +20,8 @@ use toml::Value;
 const NAME_MAX_CHARS: usize = 64;
 /// Most addresses in one list.
 const ADDRESSES_MAX: usize = 64;
+/// Least memory of a gateway's uploads: a segment with its parity, and a browser's form.
+const S3_MEMORY_MIN: ByteCount = ByteCount::mib(256);
 /// Smallest size of a cache or of lent space.
 const SIZE_MIN: ByteCount = ByteCount::mib(1);
 /// Smallest pool: the largest transaction must fit.
@@ -49,7 +51,18 @@ pub(super) fn config(layers: &Layers) -> Result<Config, ConfigError> {
             max_connections: at("rpc", "max_connections").number(1..=65_536)?,
             max_batch: at("rpc", "max_batch").number(1..=10_000)?,
         },
-        gateway: GatewayConfig { listen: at("gateway", "listen").parse()? },
+        gateway: GatewayConfig {
+            listen: at("gateway", "listen").parse()?,
+            s3_listen: at("gateway", "s3_listen").unless_empty().map(|setting| setting.parse()).transpose()?,
+            s3_domain: at("gateway", "s3_domain").text().to_owned(),
+            s3_region: at("gateway", "s3_region").text().to_owned(),
+            s3_max_connections: at("gateway", "s3_max_connections").number(1..=65_536)?,
+            s3_max_requests: at("gateway", "s3_max_requests").number(1..=65_536)?,
+            s3_max_rate: at("gateway", "s3_max_rate").number(0..=1_000_000)?,
+            s3_memory: at("gateway", "s3_memory").size_from(S3_MEMORY_MIN)?,
+            group_key: at("gateway", "group_key").unless_empty().map(|setting| dir.join(setting.text())),
+            group_members: at("gateway", "group_members").accounts()?,
+        },
         storage: StorageConfig {
             space: at("storage", "space").size()?,
             idle: at("storage", "idle").parse()?,
@@ -114,6 +127,15 @@ pub(super) fn layers(config: &Config) -> Layers {
         ("rpc", "max_connections", number(rpc.max_connections)),
         ("rpc", "max_batch", number(rpc.max_batch)),
         ("gateway", "listen", text(&gateway.listen)),
+        ("gateway", "s3_listen", Value::String(gateway.s3_listen.map(|addr| addr.to_string()).unwrap_or_default())),
+        ("gateway", "s3_domain", text(&gateway.s3_domain)),
+        ("gateway", "s3_region", text(&gateway.s3_region)),
+        ("gateway", "s3_max_connections", number(gateway.s3_max_connections)),
+        ("gateway", "s3_max_requests", number(gateway.s3_max_requests)),
+        ("gateway", "s3_max_rate", number(gateway.s3_max_rate)),
+        ("gateway", "s3_memory", size_value(gateway.s3_memory)),
+        ("gateway", "group_key", gateway.group_key.as_deref().map_or_else(|| Value::String(String::new()), own)),
+        ("gateway", "group_members", texts(gateway.group_members.iter().map(Address::to_string))),
         ("storage", "space", size_value(storage.space)),
         ("storage", "idle", text(&storage.idle)),
         ("storage", "tranquility", number(storage.tranquility)),
@@ -239,6 +261,11 @@ impl<'a> Setting<'a> {
 
     fn addresses(&self) -> Result<Vec<Multiaddr>, ConfigError> {
         self.items()?.into_iter().map(|text| text.parse().map_err(|error| self.refuse(text, error))).collect()
+    }
+
+    fn accounts(&self) -> Result<Vec<Address>, ConfigError> {
+        let parse = |text: &str| text.parse().map_err(|_| self.refuse(text, "not the address of an account"));
+        self.items()?.into_iter().map(parse).collect()
     }
 
     fn peers(&self) -> Result<Vec<Multiaddr>, ConfigError> {

@@ -28,6 +28,8 @@ pub struct Flags {
     pub rpc_listen: Option<String>,
     /// `gateway.listen`.
     pub gateway_listen: Option<String>,
+    /// `gateway.s3_listen`.
+    pub gateway_s3_listen: Option<String>,
     /// `storage.space`.
     pub space: Option<ByteCount>,
     /// `storage.idle`.
@@ -61,6 +63,7 @@ impl Flags {
             ("network", "bootstrap", list(&self.bootstrap)),
             ("rpc", "listen", text(&self.rpc_listen)),
             ("gateway", "listen", text(&self.gateway_listen)),
+            ("gateway", "s3_listen", text(&self.gateway_s3_listen)),
             ("storage", "space", self.space.map(size_value)),
             ("storage", "idle", self.idle.map(|idle| Value::String(idle.to_string()))),
             ("chain", "mode", self.light.then(|| Value::String(ChainMode::Light.to_string()))),

@@ -65,7 +65,7 @@ const NODE: &[Key] = &[
     },
     Key {
         name: "log",
-        default: r#""warn,cess=info""#,
+        default: r#""warn,cess=info,s3s=off""#,
         env: "CESS_LOG",
         doc: &["Which log lines are written: a level, or levels by module such as warn,cess=info,cess::chain=debug."],
     },
@@ -131,12 +131,81 @@ const RPC: &[Key] = &[
     },
 ];
 
-const GATEWAY: &[Key] = &[Key {
-    name: "listen",
-    default: r#""127.0.0.1:8580""#,
-    env: "CESS_GATEWAY_LISTEN",
-    doc: &["Address and port files are taken in and given back at."],
-}];
+const GATEWAY: &[Key] = &[
+    Key {
+        name: "listen",
+        default: r#""127.0.0.1:8580""#,
+        env: "CESS_GATEWAY_LISTEN",
+        doc: &["Address and port files are taken in and given back at."],
+    },
+    Key {
+        name: "s3_listen",
+        default: r#""127.0.0.1:8581""#,
+        env: "CESS_GATEWAY_S3_LISTEN",
+        doc: &["Address and port of S3; an empty text switches it off."],
+    },
+    Key {
+        name: "s3_domain",
+        default: r#""localhost""#,
+        env: "CESS_GATEWAY_S3_DOMAIN",
+        doc: &[
+            "Domain whose subdomains are buckets, such as photos.localhost; their websites are at photos.s3-website.localhost.",
+            "Buckets are in the path of any other host. An empty text leaves them in the path always.",
+        ],
+    },
+    Key {
+        name: "s3_region",
+        default: r#""us-east-1""#,
+        env: "CESS_GATEWAY_S3_REGION",
+        doc: &["Region buckets are said to be in. Clients may sign for any."],
+    },
+    Key {
+        name: "s3_max_connections",
+        default: "1024",
+        env: "CESS_GATEWAY_S3_MAX_CONNECTIONS",
+        doc: &["Most connections to S3 at a time, 1 to 65536. Further ones wait."],
+    },
+    Key {
+        name: "s3_max_requests",
+        default: "256",
+        env: "CESS_GATEWAY_S3_MAX_REQUESTS",
+        doc: &[
+            "Most requests to S3 at a time, 1 to 65536. Further ones wait two seconds, then they are asked to slow down.",
+        ],
+    },
+    Key {
+        name: "s3_max_rate",
+        default: "0",
+        env: "CESS_GATEWAY_S3_MAX_RATE",
+        doc: &["Most requests to S3 a second, up to 1000000; 0 is no limit. Further ones are asked to slow down."],
+    },
+    Key {
+        name: "s3_memory",
+        default: r#""512 MiB""#,
+        env: "CESS_GATEWAY_S3_MEMORY",
+        doc: &[
+            "Memory of all uploads under way, over S3 and HTTP: half for what clients send, half for segments and their parity on their way",
+            "to miners; 256MiB or more. Uploads for which there is none wait, over S3 for half a minute.",
+        ],
+    },
+    Key {
+        name: "group_key",
+        default: r#""""#,
+        env: "CESS_GATEWAY_GROUP_KEY",
+        doc: &[
+            "File with the secret of the gateways that serve the same buckets, 64 hexadecimal digits. A relative path starts at the",
+            "node's directory; empty for a gateway of its own, whose secret then follows from its keys.",
+        ],
+    },
+    Key {
+        name: "group_members",
+        default: "[]",
+        env: "CESS_GATEWAY_GROUP_MEMBERS",
+        doc: &[
+            "Accounts of the other gateways of the group: who makes an access key here lets all of them act for it.",
+        ],
+    },
+];
 
 const STORAGE: &[Key] = &[
     Key {

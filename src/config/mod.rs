@@ -28,7 +28,7 @@ pub use keys::{Key, SECTIONS, Section};
 pub use sync_mode::SyncMode;
 pub use tee_kind::TeeKind;
 
-use crate::types::{ByteCount, ExecutorChoice, Role, TrustedBlock};
+use crate::types::{Address, ByteCount, ExecutorChoice, Role, TrustedBlock};
 use layers::Layers;
 use libp2p::Multiaddr;
 use std::{
@@ -110,6 +110,24 @@ pub struct RpcConfig {
 pub struct GatewayConfig {
     /// Where files are taken in and given back over HTTP.
     pub listen: SocketAddr,
+    /// Where S3 is served; none switches it off.
+    pub s3_listen: Option<SocketAddr>,
+    /// Domain whose subdomains are buckets; empty for none.
+    pub s3_domain: String,
+    /// Region buckets are said to be in.
+    pub s3_region: String,
+    /// Limit of connections to S3.
+    pub s3_max_connections: u32,
+    /// Limit of requests to S3 at a time.
+    pub s3_max_requests: u32,
+    /// Limit of requests to S3 a second; 0 is none.
+    pub s3_max_rate: u32,
+    /// Memory of uploads under way, all together.
+    pub s3_memory: ByteCount,
+    /// File with the group's secret, already resolved against the node's directory; none for a gateway of its own.
+    pub group_key: Option<PathBuf>,
+    /// Accounts of the group's other gateways.
+    pub group_members: Vec<Address>,
 }
 
 /// Section `[storage]`.

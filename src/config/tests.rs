@@ -1,7 +1,7 @@
 //! The key table, the layers and every way to get a setting wrong.
 
 use super::*;
-use crate::types::BlockId;
+use crate::types::{Address, BlockId};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 use tempfile::TempDir;
@@ -221,6 +221,8 @@ proptest! {
         config.chain.mode = if rpc { ChainMode::Light } else { ChainMode::Remote };
         config.chain.genesis = config.node.dir.join(&genesis);
         config.tee.kind = if rpc { TeeKind::Marker } else { TeeKind::Full };
+        config.gateway.group_key = rpc.then(|| config.node.dir.join(&genesis));
+        config.gateway.group_members = vec![Address::repeat_byte(0xab)];
         config.tee.collateral = rpc.then(|| config.node.dir.join(genesis));
         (config.pool.max_txs, config.pool.max_bytes) = (2_000 + batch, ByteCount::mib(40));
         let file = dir.path().join(CONFIG_FILE);

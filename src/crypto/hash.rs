@@ -14,6 +14,8 @@ pub const DOMAIN_VRF_INPUT: &str = "cess 2026 vrf input v1";
 pub const DOMAIN_PLACEMENT: &str = "cess 2026 placement v1";
 /// Domain of storage receipts.
 pub const DOMAIN_RECEIPT: &str = "cess 2026 storage receipt v1";
+/// Domain of what recognises a customer's key.
+pub const DOMAIN_CUSTOMER_KEY: &str = "cess 2026 customer key check v1";
 /// Domain of committee sets.
 pub const DOMAIN_COMMITTEE: &str = "cess 2026 committee v1";
 
@@ -44,6 +46,16 @@ pub const DOMAIN_IDLE_CHALLENGE: &str = "cess 2026 idle challenge v1";
 /// Domain of the leaves that are audited of idle space.
 pub const DOMAIN_IDLE_AUDIT: &str = "cess 2026 idle audit v1";
 
+/// Domain of journals' names.
+pub const DOMAIN_JOURNAL_ID: &str = "cess 2026 journal id v1";
+/// Domain of what a writer shows a miner to be let at a journal.
+pub const DOMAIN_JOURNAL_TOKEN: &str = "cess 2026 journal token v1";
+/// Domain of the keys that journals' records are encrypted with.
+pub const DOMAIN_JOURNAL_VEIL: &str = "cess 2026 journal veil v1";
+/// Domain of what a miner keeps of such a token.
+pub const DOMAIN_JOURNAL_LOCK: &str = "cess 2026 journal lock v1";
+/// Domain of the checksums of a journal's entries on disk.
+pub const DOMAIN_JOURNAL_ENTRY: &str = "cess 2026 journal entry v1";
 /// Domain of the committees that verify audits.
 pub const DOMAIN_VERIFIERS: &str = "cess 2026 audit verifiers v1";
 /// Domain of what a miner signs when tags of a column are good.
@@ -58,6 +70,8 @@ pub const DOMAIN_REPORT_DATA: &str = "cess 2026 tee report data v1";
 pub const DOMAIN_TEE_MEASUREMENT: &str = "cess 2026 tee measurement v1";
 /// Domain of TEE workers' ids.
 pub const DOMAIN_TEE_ID: &str = "cess 2026 tee worker id v1";
+/// Domain of what shows that a gateway is of a group.
+pub const DOMAIN_GATEWAY_GROUP: &str = "cess 2026 gateway group v1";
 
 /// Plain BLAKE3, for content ids that other tools can recompute.
 pub fn content(bytes: &[u8]) -> [u8; 32] {

@@ -106,6 +106,8 @@ pub struct NodeKeys {
     pub account: SecretKey,
     /// Proves the beacon's randomness.
     pub vrf: VrfSecretKey,
+    /// What a gateway of its own seals keys of buckets with.
+    pub gateway: Zeroizing<[u8; 32]>,
 }
 
 impl NodeKeys {
@@ -117,6 +119,7 @@ impl NodeKeys {
             consensus: SecretKey::from_bytes(&key("consensus")),
             account: SecretKey::from_bytes(&key("account")),
             vrf: VrfSecretKey::from_seed(&key("vrf")),
+            gateway: key("gateway"),
         }
     }
 

@@ -3,12 +3,15 @@
 use super::{range, range::Wanted, reply::Refusal, server::Gateway};
 use crate::{
     client::{
-        ChainEvent, FileRecord,
+        ChainClient, ChainEvent, FileRecord,
         gateway::{FileStat, FragmentStat, SegmentStat},
     },
     codec,
     ledger::manifest::{Manifest, fragment_len},
-    storage::fetch::{FetchError, FileSource},
+    storage::{
+        MinerDirectory,
+        fetch::{FetchError, Fetcher, FileSource},
+    },
     types::{Address, B256, FileId},
 };
 use axum::{
@@ -23,7 +26,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 /// A file's record with its manifest.
 pub struct KnownFile {
-    record: FileRecord,
+    pub(super) record: FileRecord,
     manifest: Arc<Manifest>,
 }
 
@@ -34,7 +37,17 @@ pub async fn get(
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    let file = find(&gateway, &id).await?;
+    let file = find(gateway.chain.as_ref(), &id).await?;
+    send(&file, (&gateway.miners, &gateway.fetcher), &method, &headers).await
+}
+
+/// A file, or the part of it that the headers ask for.
+pub(super) async fn send(
+    file: &KnownFile,
+    (miners, fetcher): (&MinerDirectory, &Fetcher),
+    method: &Method,
+    headers: &HeaderMap,
+) -> Result<Response, Refusal> {
     let size = file.record.size;
     let wanted = headers.get(header::RANGE).and_then(|v| v.to_str().ok());
     let (status, part) = match range::parse(wanted, size) {
@@ -50,20 +63,19 @@ pub async fn get(
     if status == StatusCode::PARTIAL_CONTENT {
         reply.insert(header::CONTENT_RANGE, ascii(format!("bytes {}-{}/{size}", part.start, part.end - 1)));
     }
-    if method == Method::HEAD {
+    if *method == Method::HEAD {
         return Ok((status, reply).into_response());
     }
     let id = file.record.id;
-    let source = gateway.source(&file).await?;
-    let stream = gateway.fetcher.stream(source, part)?;
+    let stream = fetcher.stream(file.source(miners).await?, part)?;
     let stream = stream.inspect_err(move |error| tracing::warn!(file = %id, %error, "download broke off"));
     Ok((status, reply, Body::from_stream(stream)).into_response())
 }
 
 /// Segments, fragments, holders and their health.
 pub async fn stat(State(gateway): State<Arc<Gateway>>, Path(id): Path<String>) -> Result<Json<FileStat>, Refusal> {
-    let file = find(&gateway, &id).await?;
-    let health = gateway.fetcher.health(&gateway.source(&file).await?).await;
+    let file = find(gateway.chain.as_ref(), &id).await?;
+    let health = gateway.fetcher.health(&file.source(&gateway.miners).await?).await;
     let names: BTreeMap<Address, String> =
         gateway.chain.miners().await?.into_iter().map(|miner| (miner.address, miner.name)).collect();
     let mut segments = Vec::with_capacity(file.manifest.segments.len());
@@ -95,9 +107,9 @@ async fn stored_by(gateway: &Gateway, record: &FileRecord) -> Result<Option<B256
     Ok(batches.iter().flat_map(|batch| &batch.events).find(|(_, event)| stored(event)).map(|(tx, _)| *tx))
 }
 
-impl Gateway {
-    async fn source(&self, file: &KnownFile) -> Result<FileSource, FetchError> {
-        FileSource::resolve(&self.miners, file.manifest.clone(), &file.record.holders).await
+impl KnownFile {
+    async fn source(&self, miners: &MinerDirectory) -> Result<FileSource, FetchError> {
+        FileSource::resolve(miners, self.manifest.clone(), &self.record.holders).await
     }
 }
 
@@ -107,10 +119,11 @@ impl From<FetchError> for Refusal {
     }
 }
 
-async fn find(gateway: &Gateway, id: &str) -> Result<KnownFile, Refusal> {
+/// The file of an id.
+pub(super) async fn find(chain: &dyn ChainClient, id: &str) -> Result<KnownFile, Refusal> {
     let id: FileId = id.parse().map_err(|e: crate::types::IdError| Refusal::bad_request(e.to_string()))?;
-    let record = gateway.chain.file(id).await?.ok_or_else(|| Refusal::unknown_file(id))?;
-    let encoded = gateway.chain.manifest(id).await?.ok_or_else(|| Refusal::unknown_file(id))?;
+    let record = chain.file(id).await?.ok_or_else(|| Refusal::unknown_file(id))?;
+    let encoded = chain.manifest(id).await?.ok_or_else(|| Refusal::unknown_file(id))?;
     let manifest: Manifest = codec::decode(&encoded).map_err(|e| Refusal::internal(format!("file {id}: {e}")))?;
     if manifest.id() != id {
         return Err(Refusal::internal(format!("the chain node gave another file's manifest for {id}")));

@@ -4,10 +4,12 @@
 //! chain works (that is behind the chain client). Invariants: memory is bounded by a few segments per request; an offset that
 //! was reported survives a restart of the gateway; a refusal names the object and the bound.
 
+pub mod deoss;
 mod files;
 mod range;
 mod reply;
 mod rpc;
+pub mod s3;
 mod server;
 mod uploads;
 

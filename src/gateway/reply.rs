@@ -24,6 +24,16 @@ impl Refusal {
         Self { status, code, error: error.into() }
     }
 
+    /// Its status.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// Its sentence for people.
+    pub fn text(&self) -> &str {
+        &self.error
+    }
+
     /// The request itself is wrong.
     pub fn bad_request(error: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "bad_request", error)

@@ -4,7 +4,7 @@ use super::{files, rpc, uploads, uploads::Uploads};
 use crate::{
     client::{
         ChainClient, RpcTransport, Wallet,
-        gateway::{GatewayStatus, UploadRequest},
+        gateway::{GatewayGroup, GatewayStatus, UploadRequest},
     },
     runtime::{Criticality, Node, Phase},
     storage::{MinerDirectory, fetch::Fetcher, upload::Uploader},
@@ -12,6 +12,7 @@ use crate::{
 use axum::{
     Json, Router,
     extract::{DefaultBodyLimit, State},
+    http::StatusCode,
     routing::{get, post},
 };
 use jsonrpsee::RpcModule;
@@ -39,6 +40,8 @@ pub struct GatewayConfig {
     pub own_methods: RpcModule<()>,
     /// The gateway's own account.
     pub wallet: Wallet,
+    /// The gateways that serve the same buckets, if this one serves any.
+    pub group: Option<GatewayGroup>,
 }
 
 /// State shared by all requests.
@@ -51,6 +54,7 @@ pub struct Gateway {
     pub(super) rpc: Arc<dyn RpcTransport>,
     pub(super) own_methods: RpcModule<()>,
     pub(super) wallet: Wallet,
+    group: Option<GatewayGroup>,
 }
 
 /// A listening gateway.
@@ -76,6 +80,7 @@ impl Gateway {
             rpc: config.rpc,
             own_methods: config.own_methods,
             wallet: config.wallet,
+            group: config.group,
         });
         let stop = node.tasks.stopping(Phase::Accept);
         let app = router(gateway);
@@ -97,6 +102,7 @@ fn router(gateway: Arc<Gateway>) -> Router {
     Router::new()
         .route("/", post(rpc::forward).options(rpc::preflight).layer(DefaultBodyLimit::max(DOCUMENT_MAX_BYTES)))
         .route("/v1/status", get(status))
+        .route("/v1/group", get(group))
         .route("/v1/uploads", post(begin))
         .route("/v1/uploads/{upload}", get(uploads::show).patch(uploads::append))
         .route("/v1/uploads/{upload}/commit", post(uploads::commit))
@@ -114,6 +120,11 @@ async fn status(State(gateway): State<Arc<Gateway>>) -> Result<Json<GatewayStatu
         uploads: gateway.uploads.count()?,
         height: gateway.chain.status().await?.height,
     }))
+}
+
+async fn group(State(gateway): State<Arc<Gateway>>) -> Result<Json<GatewayGroup>, super::reply::Refusal> {
+    let missing = || super::reply::Refusal::new(StatusCode::NOT_FOUND, "no_objects", "this gateway serves no S3");
+    gateway.group.clone().map(Json).ok_or_else(missing)
 }
 
 async fn begin(

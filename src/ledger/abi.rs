@@ -12,6 +12,7 @@ alloy_sol_types::sol!(#![sol(all_derives)] "contracts/interfaces/IAudits.sol");
 alloy_sol_types::sol!(#![sol(all_derives)] "contracts/interfaces/ITee.sol");
 alloy_sol_types::sol!(#![sol(all_derives)] "contracts/interfaces/IRepair.sol");
 alloy_sol_types::sol!(#![sol(all_derives)] "contracts/interfaces/IRewards.sol");
+alloy_sol_types::sol!(#![sol(all_derives)] "contracts/interfaces/INames.sol");
 alloy_sol_types::sol!(#![sol(all_derives)] "contracts/interfaces/IEd25519.sol");
 
 /// Address of the staking module.
@@ -30,7 +31,9 @@ pub const TEE: Address = address!("00000000000000000000000000000000ce550006");
 pub const REPAIR: Address = address!("00000000000000000000000000000000ce550007");
 /// Address of the rewards module.
 pub const REWARDS: Address = address!("00000000000000000000000000000000ce550008");
+/// Address of the names module.
+pub const NAMES: Address = address!("00000000000000000000000000000000ce550009");
 /// Address of the ed25519 module.
 pub const ED25519: Address = address!("00000000000000000000000000000000ce550010");
 /// Every module's address.
-pub const MODULES: [Address; 9] = [STAKING, MINERS, FILES, TERRITORY, AUDITS, TEE, REPAIR, REWARDS, ED25519];
+pub const MODULES: [Address; 10] = [STAKING, MINERS, FILES, TERRITORY, AUDITS, TEE, REPAIR, REWARDS, NAMES, ED25519];

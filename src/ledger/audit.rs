@@ -11,6 +11,11 @@ use crate::{
 /// What a round of spot openings is about: everything a miner holds.
 pub const SPOT_CONTEXT: [u8; 32] = *b"cess 2026 spot audit of holdings";
 
+/// Most bytes of manifests that show the chain what a miner held: 2,500 segments, 20 GiB on one miner.
+pub const REFUTE_MAX_BYTES: usize = 1 << 20;
+/// What the chain's events name instead of an appeal where the chain itself has seen a lie.
+pub const NO_APPEAL: u64 = u64::MAX;
+
 /// When rounds of audits are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rounds {

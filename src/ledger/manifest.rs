@@ -1,7 +1,8 @@
 //! A file's manifest: its segments in order and the twelve fragments of each. Its hash is the file's id.
 //!
 //! Owns the shape and its checks. Must not know who stores it. Invariants: a manifest has one encoding; one that passed
-//! [`Manifest::check`] describes between 1 byte and [`FILE_MAX_BYTES`] and its lengths follow from its size alone.
+//! [`Manifest::check`] describes between 1 byte and [`FILE_MAX_BYTES`] in segments of at most [`SEGMENT_MAX_BYTES`] each, whose
+//! lengths add up. A file that was uploaded as one has full segments but for the last; a pack of many bodies has any.
 
 use crate::{
     codec::{self, CodecError, Wire},
@@ -33,15 +34,12 @@ pub enum ManifestError {
     /// More than one manifest may describe.
     #[error("the file is {size} B, the limit is {max} B")]
     TooLarge { size: u64, max: u64 },
-    /// The list does not fit the size.
-    #[error("{given} segments are listed, a file of {size} B has {expected}")]
-    SegmentCount { given: usize, expected: u64, size: u64 },
-    /// A segment has a length it cannot have.
-    #[error("segment {index} is {len} B, expected {expected} B")]
-    SegmentLength { index: usize, len: u32, expected: u64 },
-    /// The last segment is empty or too long.
-    #[error("last segment {index} is {len} B, expected 1 to {max} B")]
-    LastSegmentLength { index: usize, len: u32, max: u64 },
+    /// None or too many segments.
+    #[error("{given} segments are listed, expected 1 to {MANIFEST_MAX_SEGMENTS}")]
+    SegmentCount { given: usize },
+    /// A segment is empty or too long.
+    #[error("segment {index} is {len} B, expected 1 to {max} B")]
+    SegmentLength { index: usize, len: u32, max: u64 },
     /// The lengths do not add up.
     #[error("segments add up to {sum} B, the file is {size} B")]
     SizeMismatch { sum: u64, size: u64 },
@@ -118,22 +116,15 @@ impl Manifest {
         if self.size > FILE_MAX_BYTES {
             return Err(ManifestError::TooLarge { size: self.size, max: FILE_MAX_BYTES });
         }
-        let expected = self.size.div_ceil(SEGMENT_MAX_BYTES);
-        if usize::try_from(expected) != Ok(self.segments.len()) {
-            return Err(ManifestError::SegmentCount { given: self.segments.len(), expected, size: self.size });
-        }
-        Ok(())
+        let given = self.segments.len();
+        if (1..=MANIFEST_MAX_SEGMENTS).contains(&given) { Ok(()) } else { Err(ManifestError::SegmentCount { given }) }
     }
 
     fn check_lengths(&self) -> Result<(), ManifestError> {
-        let last = self.segments.len().saturating_sub(1);
         for (index, SegmentEntry { len, .. }) in self.segments.iter().enumerate() {
-            let (len, bytes, max) = (*len, u64::from(*len), SEGMENT_MAX_BYTES);
-            if index == last && !(1..=max).contains(&bytes) {
-                return Err(ManifestError::LastSegmentLength { index, len, max });
-            }
-            if index != last && bytes != max {
-                return Err(ManifestError::SegmentLength { index, len, expected: max });
+            let (len, max) = (*len, SEGMENT_MAX_BYTES);
+            if !(1..=max).contains(&u64::from(len)) {
+                return Err(ManifestError::SegmentLength { index, len, max });
             }
         }
         let sum: u64 = self.segments.iter().map(|segment| u64::from(segment.len)).sum();
@@ -158,7 +149,7 @@ pub fn fragment_len(segment_len: u64) -> u64 {
     quarter.next_multiple_of(FRAGMENT_ALIGN_BYTES).max(FRAGMENT_MIN_BYTES)
 }
 
-/// Bytes of all fragments of a file of `size` bytes, as one owner's territory is charged.
+/// Bytes of all fragments of a file of `size` bytes that was uploaded as one, as one owner's territory is charged.
 pub fn stored_bytes(size: u64) -> u64 {
     let (full, rest) = (size / SEGMENT_MAX_BYTES, size % SEGMENT_MAX_BYTES);
     let last = if rest == 0 { 0 } else { fragment_len(rest) };

@@ -29,6 +29,9 @@ pub enum LocalnetError {
     /// A node did not start.
     #[error("node `{name}` did not start: {reason}")]
     NodeFailed { name: String, reason: String },
+    /// The access key of S3 does not work.
+    #[error("the localnet's access key of S3 was not registered: {0}")]
+    S3Key(String),
     /// Not ready in time.
     #[error("the localnet is not ready after {millis} ms: {reason}")]
     NotReady { millis: u64, reason: String },

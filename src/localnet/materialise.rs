@@ -4,11 +4,12 @@ use super::{LocalnetError, NodePlan, Plan};
 use crate::{
     client::dev_accounts,
     config::{CONFIG_FILE, Config, Flags},
+    crypto::hash,
     ledger::genesis::{Genesis, GenesisAccount, GenesisTerritory, GenesisValidator, Overrides},
     roles::{SEED_FILE, write_seed},
     types::{Address, Amount, ByteCount, Params, Profile, Role, params::TERRITORY_MIN_BYTES},
 };
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{collections::BTreeMap, fs, io::Write, os::unix::fs::OpenOptionsExt, path::Path};
 
 /// Tokens of each well-known account and of each node.
 pub const DEV_BALANCE_TOKENS: u64 = 1_000_000;
@@ -16,6 +17,10 @@ pub const DEV_BALANCE_TOKENS: u64 = 1_000_000;
 const GIFT_NAME: &str = "default";
 /// Database cache of one node: many share the machine.
 const NODE_CACHE: ByteCount = ByteCount::mib(16);
+/// Name of the secret in each gateway's directory that the localnet's gateways share.
+const GROUP_KEY_FILE: &str = "gateway-group.key";
+/// Only its owner reads a secret.
+const SECRET_MODE: u32 = 0o600;
 /// Name of the genesis document in each validator's directory.
 const GENESIS_FILE: &str = "genesis.json";
 
@@ -32,11 +37,24 @@ pub fn materialise(plan: &Plan, dir: &Path) -> Result<(), LocalnetError> {
         if node.role == Role::Consensus && !path.exists() {
             fs::write(&path, &genesis).map_err(|e| LocalnetError::file(&path, &e))?;
         }
+        if node.role == Role::Gateway {
+            write_group_key(plan, &own.join(GROUP_KEY_FILE))?;
+        }
         let path = own.join(CONFIG_FILE);
         let config = config(plan, node, &own)?;
         fs::write(&path, config.to_toml()).map_err(|e| LocalnetError::file(&path, &e))?;
     }
     Ok(())
+}
+
+/// Writes what makes the gateways one group. It follows from the plan, so that every start writes the same.
+fn write_group_key(plan: &Plan, path: &Path) -> Result<(), LocalnetError> {
+    let seeds: Vec<&[u8]> = plan.of(Role::Gateway).map(|node| node.seed.as_slice()).collect();
+    let secret = hash::tagged("cess 2026 localnet gateway group v1", &seeds);
+    let mut options = fs::OpenOptions::new();
+    let file = options.write(true).create(true).truncate(true).mode(SECRET_MODE).open(path);
+    let written = file.and_then(|mut file| file.write_all(hex::encode(secret).as_bytes()));
+    written.map_err(|e| LocalnetError::file(path, &e))
 }
 
 fn genesis(plan: &Plan) -> Genesis {
@@ -106,11 +124,18 @@ fn config(plan: &Plan, node: &NodePlan, dir: &Path) -> Result<Config, LocalnetEr
     match node.role {
         Role::Gateway => {
             flags.gateway_listen = Some(http);
+            // Gateways of earlier versions' plans have no port for it.
+            flags.gateway_s3_listen = Some(node.s3_port.map(|port| format!("127.0.0.1:{port}")).unwrap_or_default());
             flags.rpc_listen = Some(String::new());
         }
         Role::Consensus | Role::Storage | Role::Tee => flags.rpc_listen = Some(http),
     }
     let mut config = Config::load_from(None, [], &flags).map_err(|e| failed(&e))?;
     config.node.cache = NODE_CACHE;
+    if node.role == Role::Gateway {
+        config.gateway.group_key = Some(dir.join(GROUP_KEY_FILE));
+        let others = plan.of(Role::Gateway).filter(|other| other.name != node.name);
+        config.gateway.group_members = others.map(|other| other.keys().address()).collect();
+    }
     Ok(config)
 }

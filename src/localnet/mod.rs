@@ -17,6 +17,6 @@ pub use control::{Action, act, status, stop};
 pub use error::LocalnetError;
 pub use materialise::DEV_BALANCE_TOKENS;
 pub use net::Localnet;
-pub use plan::{GATEWAY_PORT, IDLE_SPACE, LocalnetOptions, NodePlan, Plan, RPC_PORT};
-pub use ready::{NodeState, READY_FILE, ReadyAccount, ReadyDocument, ReadyNode};
+pub use plan::{GATEWAY_PORT, IDLE_SPACE, LocalnetOptions, NodePlan, Plan, PlannedKey, RPC_PORT, S3_PORT};
+pub use ready::{NodeState, READY_FILE, ReadyAccount, ReadyDocument, ReadyNode, ReadyS3};
 pub use start::{Running, start};

@@ -3,10 +3,10 @@
 //! Invariant: the state of a node changes only here, under one lock a node, so that two commands cannot start it twice.
 
 use super::{
-    LocalnetError, NodePlan, Plan, ReadyAccount, ReadyDocument, ReadyNode,
+    LocalnetError, NodePlan, Plan, PlannedKey, ReadyAccount, ReadyDocument, ReadyNode,
     control::Action,
     host::{Host, HostKind},
-    ready::NodeState,
+    ready::{NodeState, ReadyS3},
 };
 use crate::{
     client::{DevAccount, dev_accounts},
@@ -23,6 +23,7 @@ pub struct Localnet {
     nodes: BTreeMap<String, Mutex<Option<Host>>>,
     stop: Notify,
     endpoint: std::sync::OnceLock<Endpoint>,
+    s3: std::sync::OnceLock<ReadyS3>,
 }
 
 struct Endpoint {
@@ -35,7 +36,8 @@ impl Localnet {
     /// A localnet whose nodes are all stopped.
     pub(super) fn new(dir: PathBuf, plan: Plan, kind: HostKind) -> Self {
         let nodes = plan.nodes.iter().map(|n| (n.name.clone(), Mutex::new(None))).collect();
-        Self { dir, plan, kind, nodes, stop: Notify::new(), endpoint: std::sync::OnceLock::new() }
+        let (endpoint, s3) = Default::default();
+        Self { dir, plan, kind, nodes, stop: Notify::new(), endpoint, s3 }
     }
 
     /// The plan it was started from.
@@ -47,6 +49,12 @@ impl Localnet {
     pub(super) fn set_endpoint(&self, control: String, token: String, ready: Duration) {
         // Set once at start; a second value could only come from a second start of the same object.
         let _ = self.endpoint.set(Endpoint { control, token, ready });
+    }
+
+    /// Records the S3 endpoint and its key once that works.
+    pub(super) fn set_s3(&self, endpoint: String, key: &PlannedKey) {
+        // Set once at start, as above.
+        let _ = self.s3.set(ReadyS3 { endpoint, access_key: key.id.clone(), secret_key: key.secret.clone() });
     }
 
     /// Starts every node of a role at the same time.
@@ -137,6 +145,7 @@ impl Localnet {
             dir: self.dir.clone(),
             ready_millis: endpoint.map_or(0, |e| u64::try_from(e.ready.as_millis()).unwrap_or(u64::MAX)),
             accounts: dev_accounts().into_iter().map(account).collect(),
+            s3: self.s3.get().cloned(),
             nodes,
         }
     }

@@ -3,6 +3,7 @@
 
 use super::LocalnetError;
 use crate::{
+    client::s3::AccessKey,
     crypto::NodeKeys,
     runtime::NodeRng,
     types::{Role, params::CHAIN_ID_LOCALNET},
@@ -22,6 +23,9 @@ pub const NODES_MAX: usize = 64;
 pub const RPC_PORT: u16 = 8545;
 /// Where the first gateway listens unless told otherwise.
 pub const GATEWAY_PORT: u16 = 8580;
+
+/// Where the first gateway's S3 endpoint listens unless told otherwise.
+pub const S3_PORT: u16 = 8581;
 
 /// Idle space each miner makes unless told otherwise: a few segments, so that laptops stay quiet.
 pub const IDLE_SPACE: &str = "4 MiB";
@@ -59,6 +63,10 @@ pub struct LocalnetOptions {
     pub rpc_port: u16,
     /// Port of the first gateway; 0 takes a free one.
     pub gateway_port: u16,
+    /// Port of the first gateway's S3 endpoint; 0 takes a free one.
+    pub s3_port: u16,
+    /// Give the first well-known account an access key of S3 when the localnet is made, and wait at every start until it works.
+    pub s3_key: bool,
 }
 
 /// A localnet on disk.
@@ -85,8 +93,33 @@ pub struct Plan {
     /// Contracts of the genesis beyond the protocol's: salt and init code of each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub deployments: Vec<Bytes>,
+    /// Access key of S3 that the first well-known account has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub s3_key: Option<PlannedKey>,
     /// Its nodes: validators, then miners, then gateways.
     pub nodes: Vec<NodePlan>,
+}
+
+/// An access key on disk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlannedKey {
+    /// Its id.
+    pub id: String,
+    /// What signs with it.
+    pub secret: String,
+}
+
+impl PlannedKey {
+    fn generate(rng: &NodeRng) -> Self {
+        let key = AccessKey::generate(rng);
+        Self { id: key.id().to_owned(), secret: key.secret().to_owned() }
+    }
+
+    /// The key.
+    pub fn access_key(&self) -> AccessKey {
+        AccessKey::new(&self.id, &self.secret)
+    }
 }
 
 /// A node on disk.
@@ -104,6 +137,9 @@ pub struct NodePlan {
     pub p2p_port: u16,
     /// Port of its JSON-RPC, or of its gateway.
     pub http_port: u16,
+    /// Port of a gateway's S3 endpoint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub s3_port: Option<u16>,
 }
 
 const PLAN_VERSION: u32 = 1;
@@ -147,7 +183,8 @@ impl Plan {
 
     /// Keeps other localnets away from the ports of this one for as long as the listener lives.
     pub(super) fn hold_ports(&self) -> Option<TcpListener> {
-        let ports = self.nodes.iter().flat_map(|node| [node.p2p_port, node.http_port]);
+        let ports_of = |node: &NodePlan| [Some(node.p2p_port), Some(node.http_port), node.s3_port];
+        let ports = self.nodes.iter().flat_map(ports_of).flatten();
         let start = self.nodes.first()?.p2p_port.checked_sub(PORT_MIN)? / PORT_STEP * PORT_STEP + PORT_MIN;
         // Plans of earlier versions gave the first port to a node.
         if ports.into_iter().any(|port| port == start) { None } else { listen(start) }
@@ -171,7 +208,13 @@ impl Plan {
                     (Role::Gateway, 0) if options.gateway_port != 0 => options.gateway_port,
                     _ => ports.free()?,
                 };
-                nodes.push(NodePlan { name: node_name(role, index), role, seed, p2p_port: ports.free()?, http_port });
+                let s3_port = match (role, index) {
+                    (Role::Gateway, 0) if options.s3_port != 0 => Some(options.s3_port),
+                    (Role::Gateway, _) => Some(ports.free()?),
+                    _ => None,
+                };
+                let p2p_port = ports.free()?;
+                nodes.push(NodePlan { name: node_name(role, index), role, seed, p2p_port, http_port, s3_port });
             }
         }
         Ok(Self {
@@ -183,6 +226,7 @@ impl Plan {
             era_blocks: options.era_blocks,
             block_interval_ms: options.block_interval_ms,
             deployments: options.deployments.clone(),
+            s3_key: (options.s3_key && options.gateways > 0).then(|| PlannedKey::generate(rng)),
             nodes,
         })
     }
@@ -224,6 +268,11 @@ impl NodePlan {
     /// Base URL of its JSON-RPC, or of its gateway.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.http_port)
+    }
+
+    /// Base URL of a gateway's S3 endpoint.
+    pub fn s3_url(&self) -> Option<String> {
+        self.s3_port.map(|port| format!("http://127.0.0.1:{port}"))
     }
 }
 
@@ -349,6 +398,8 @@ mod tests {
             shared_memo: false,
             rpc_port: 0,
             gateway_port: 0,
+            s3_port: 0,
+            s3_key: true,
         }
     }
 
@@ -358,10 +409,12 @@ mod tests {
         let rng = NodeRng::from_seed(1);
         let plan = Plan::load_or_create(&options(dir.path()), 5, &rng).unwrap();
         assert_eq!(plan.nodes.len(), 6);
-        let mut ports: Vec<u16> = plan.nodes.iter().flat_map(|n| [n.p2p_port, n.http_port]).collect();
+        let ports_of = |n: &NodePlan| [Some(n.p2p_port), Some(n.http_port), n.s3_port];
+        let mut ports: Vec<u16> = plan.nodes.iter().flat_map(ports_of).flatten().collect();
         ports.sort_unstable();
         ports.dedup();
-        assert_eq!(ports.len(), 12);
+        assert_eq!(ports.len(), 13);
+        assert!(plan.s3_key.is_some(), "the first account has a key where there is a gateway");
         assert_eq!(Plan::load_or_create(&options(dir.path()), 9, &rng).unwrap(), plan);
 
         let mut other = options(dir.path());

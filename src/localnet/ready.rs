@@ -4,6 +4,7 @@ use super::error::LocalnetError;
 use crate::types::{Address, Role};
 use serde::{Deserialize, Serialize};
 use std::{
+    fmt,
     io::ErrorKind,
     path::{Path, PathBuf},
 };
@@ -28,8 +29,28 @@ pub struct ReadyDocument {
     pub ready_millis: u64,
     /// Funded accounts with their keys.
     pub accounts: Vec<ReadyAccount>,
+    /// Its S3 endpoint and a key of the first account, if there is a gateway.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub s3: Option<ReadyS3>,
     /// Its nodes.
     pub nodes: Vec<ReadyNode>,
+}
+
+/// An S3 endpoint and a key that works there.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadyS3 {
+    /// URL of the first gateway's.
+    pub endpoint: String,
+    /// Id of the key.
+    pub access_key: String,
+    /// Its secret.
+    pub secret_key: String,
+}
+
+impl fmt::Debug for ReadyS3 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ReadyS3({} at {})", self.access_key, self.endpoint)
+    }
 }
 
 /// A funded account.

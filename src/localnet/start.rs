@@ -1,11 +1,17 @@
 //! Bringing a localnet up and taking it down.
 
 use super::{
-    Localnet, LocalnetError, LocalnetOptions, Plan, ReadyDocument, control, host::HostKind, materialise::materialise,
-    ready::READY_FILE,
+    Localnet, LocalnetError, LocalnetOptions, NodePlan, Plan, ReadyDocument, control, host::HostKind,
+    materialise::materialise, ready::READY_FILE,
 };
 use crate::{
-    client::{ChainClient, HttpTransport, RemoteChain, gateway::GatewayClient},
+    client::{
+        ChainClient, EpochState, HttpTransport, RemoteChain, Signer, Wallet, dev_accounts,
+        gateway::{GatewayClient, GatewayError},
+        key_epochs,
+        s3::{Payload, REGION, S3Client, is_active, register_key},
+        tee_workers,
+    },
     roles::SignatureMemo,
     rpc::{Server, ServerHandle},
     runtime::{Clock, CpuPool, Node, SystemClock},
@@ -71,7 +77,11 @@ pub async fn start(options: &LocalnetOptions, ready_file: Option<&Path>) -> Resu
         .map_err(|e| LocalnetError::Control { url: any.to_string(), reason: e.to_string() })?;
     let url = format!("http://{}", control.local_addr);
 
-    if let Err(error) = bring_up(&localnet).await {
+    let mut is_up = bring_up(&localnet).await;
+    if is_up.is_ok() && options.s3_key {
+        is_up = register_s3_key(&localnet).await;
+    }
+    if let Err(error) = is_up {
         localnet.stop_all().await;
         return Err(error);
     }
@@ -100,7 +110,8 @@ async fn bring_up(localnet: &Localnet) -> Result<(), LocalnetError> {
     }
 }
 
-/// `Ok` when blocks are final, every miner is registered and every gateway answers; else what is missing.
+/// `Ok` when blocks are final, every miner and TEE worker is registered, what is stored can be tagged, and every gateway answers; else what is
+/// missing.
 async fn readiness(localnet: &Localnet) -> Result<(), String> {
     let validator = localnet.plan().of(Role::Consensus).next().ok_or("there is no validator")?;
     let transport = HttpTransport::new(&validator.url()).map_err(|e| e.to_string())?;
@@ -118,6 +129,49 @@ async fn readiness(localnet: &Localnet) -> Result<(), String> {
     for plan in localnet.plan().of(Role::Gateway) {
         GatewayClient::new(&plan.url()).status().await.map_err(|e| e.to_string())?;
     }
+    let workers: Vec<&NodePlan> = localnet.plan().of(Role::Tee).collect();
+    tagging_ready(&chain, &workers).await
+}
+
+/// Whether all workers are registered and a key epoch is open. The first of them opens it while miners and gateways start, so that hardly
+/// anything is left to wait for.
+async fn tagging_ready(chain: &dyn ChainClient, plans: &[&NodePlan]) -> Result<(), String> {
+    if plans.is_empty() {
+        return Ok(());
+    }
+    let workers = tee_workers(chain).await.map_err(|e| e.to_string())?;
+    for plan in plans {
+        let account = plan.keys().address();
+        if !workers.iter().any(|worker| worker.account == account) {
+            return Err(format!("{} is not registered on chain yet", plan.name));
+        }
+    }
+    match key_epochs(chain, 1).await.map_err(|e| e.to_string())?.first().map(|epoch| epoch.state) {
+        Some(EpochState::Open) => Ok(()),
+        _ => Err("no TEE worker has opened a key epoch yet".to_owned()),
+    }
+}
+
+/// Makes the access key of the plan work, if it does not yet. A gateway without a group has no S3 endpoint.
+async fn register_s3_key(localnet: &Localnet) -> Result<(), LocalnetError> {
+    let plan = localnet.plan();
+    let (validator, gateway) = (plan.of(Role::Consensus).next(), plan.of(Role::Gateway).next());
+    let (Some(key), Some(validator), Some(gateway)) = (&plan.s3_key, validator, gateway) else { return Ok(()) };
+    let (Some(endpoint), Some(account)) = (gateway.s3_url(), dev_accounts().into_iter().next()) else { return Ok(()) };
+    let failed = |reason: &dyn std::fmt::Display| LocalnetError::S3Key(reason.to_string());
+    let group = match GatewayClient::new(&gateway.url()).group().await {
+        Err(GatewayError::Refused { status: 404, .. }) => return Ok(()),
+        other => other.map_err(|e| failed(&e))?,
+    };
+    let transport = HttpTransport::new(&validator.url()).map_err(|e| failed(&e))?;
+    let chain: Arc<dyn ChainClient> = Arc::new(RemoteChain::new(Arc::new(transport)));
+    if !is_active(chain.as_ref(), account.address, &key.id).await.map_err(|e| failed(&e))? {
+        let wallet = Wallet::new(chain, Signer::Ecdsa(account.key), plan.chain_id);
+        register_key(&wallet, plan.chain_id, &group, &key.access_key()).await.map_err(|e| failed(&e))?;
+    }
+    let client = S3Client::new(&endpoint, key.access_key(), REGION, Payload::Signed).map_err(|e| failed(&e))?;
+    client.until_known(READY_DEADLINE).await.map_err(|e| failed(&e))?;
+    localnet.set_s3(endpoint, key);
     Ok(())
 }
 

@@ -2,14 +2,15 @@
 
 use super::{
     base::{Base, bootstrap_peers},
-    directory, funds,
+    directory, funds, objects,
+    objects::DataPlane,
 };
 use crate::{
-    gateway::{Gateway, GatewayConfig},
+    gateway::{Gateway, GatewayConfig, s3::segment_buffers},
     storage::{
         BufferPool, DataClient, MinerDirectory,
         fetch::{FetchLimits, Fetcher},
-        upload::{UPLOAD_BUFFERS, UploadJournal, UploadLimits, Uploader, UploaderParts},
+        upload::{UploadJournal, UploadLimits, Uploader, UploaderParts},
     },
 };
 
@@ -28,10 +29,13 @@ pub async fn start(base: &mut Base) -> anyhow::Result<()> {
         directory: miners.clone(),
         data,
         fetcher: fetcher.clone(),
-        buffers: BufferPool::new(UPLOAD_BUFFERS),
+        buffers: BufferPool::new(segment_buffers(base.config.gateway.s3_memory)),
         journal: UploadJournal::new(base.kv.clone()),
     };
     let uploader = Uploader::new(node, parts, UploadLimits::default());
+    let wallet = base.wallet(status.chain_id);
+    let plane = DataPlane { uploader: uploader.clone(), fetcher: fetcher.clone(), miners: miners.clone() };
+    let group = objects::start(base, &wallet, &status, plane).await?;
     let config = GatewayConfig {
         listen: base.config.gateway.listen,
         uploader,
@@ -40,7 +44,8 @@ pub async fn start(base: &mut Base) -> anyhow::Result<()> {
         chain: base.chain.clone(),
         rpc: base.tunnel.clone(),
         own_methods: base.methods.clone(),
-        wallet: base.wallet(status.chain_id),
+        wallet,
+        group,
     };
     let handle = Gateway::start(node, config).await?;
     base.served = true;

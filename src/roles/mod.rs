@@ -12,6 +12,7 @@ mod funds;
 mod gateway;
 mod import;
 mod node_api;
+mod objects;
 mod setup;
 mod steward;
 mod storage;

@@ -17,6 +17,7 @@ use std::{
     path::{Path, PathBuf},
     sync::Arc,
 };
+use zeroize::Zeroizing;
 
 /// The seed of all the node's keys, 64 hexadecimal digits, readable by its owner alone.
 pub const SEED_FILE: &str = "node.key";
@@ -161,12 +162,16 @@ pub fn read_keys(dir: &Path) -> anyhow::Result<NodeKeys> {
 }
 
 fn read_seed(dir: &Path) -> anyhow::Result<[u8; 32]> {
-    let path = dir.join(SEED_FILE);
-    let text = fs::read_to_string(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
-    let mut seed = [0u8; 32];
-    hex::decode_to_slice(text.trim(), &mut seed)
-        .with_context(|| format!("`{}` is not a seed of 64 hexadecimal digits", path.display()))?;
-    Ok(seed)
+    Ok(*read_secret(&dir.join(SEED_FILE))?)
+}
+
+/// A file with 32 secret bytes.
+pub fn read_secret(path: &Path) -> anyhow::Result<Zeroizing<[u8; 32]>> {
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?;
+    let mut secret = Zeroizing::new([0u8; 32]);
+    hex::decode_to_slice(text.trim(), &mut secret[..])
+        .with_context(|| format!("`{}` is not a secret of 64 hexadecimal digits", path.display()))?;
+    Ok(secret)
 }
 
 /// Reads a genesis document.
@@ -227,7 +232,8 @@ mod tests {
         let mode = std::os::unix::fs::MetadataExt::mode(&fs::metadata(dir.path().join(SEED_FILE)).unwrap());
         assert_eq!(mode & 0o777, 0o600);
         fs::write(dir.path().join(SEED_FILE), "zz").unwrap();
-        assert!(Setup::load(dir.path()).err().unwrap().to_string().contains("seed"));
+        let refused = Setup::load(dir.path()).err().unwrap().to_string();
+        assert!(refused.contains("node.key` is not a secret of 64 hexadecimal digits"), "{refused}");
     }
 
     #[test]

@@ -23,6 +23,7 @@ pub async fn start(base: &mut Base) -> anyhow::Result<()> {
         Declaration { name: config.node.name.clone(), operator: None, prefix, capacity: config.storage.space.0 };
     let limit = config.storage.idle.limit();
     let miner = MinerConfig {
+        journals: Some(config.node.dir.join("journals")),
         idle: (limit > 0).then(|| IdleConfig { dir: config.node.dir.join("fragments").join("idle"), limit }),
         tranquility: config.storage.tranquility,
         ..MinerConfig::new(declaration)

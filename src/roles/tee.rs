@@ -94,7 +94,10 @@ fn tag(base: &Base, status: &ChainStatus, enclave: Arc<dyn Enclave>, verifying: 
     Tagging::new(&base.node, chain_id, holdings, parts, wallet, maker).start(&base.node);
 }
 
-/// `cess_tee`: the worker's record, and whether it has the key of the open epoch.
+/// Files that wait for tags, counted at most.
+const WAITING_MAX: usize = 4_096;
+
+/// `cess_tee`: the worker's record, whether it has the key of the open epoch, and what waits for tags.
 fn methods(verifying: Verifying, enclave: Arc<dyn Enclave>, account: Address) -> anyhow::Result<RpcModule<()>> {
     let mut module = RpcModule::new((verifying, enclave, account));
     module.register_async_method("cess_tee", |_, context, _| async move {
@@ -103,6 +106,7 @@ fn methods(verifying: Verifying, enclave: Arc<dyn Enclave>, account: Address) ->
         let worker =
             ask(chain.as_ref(), TEE, ITee::getCall { account: *account }).await.map_err(error::server_error)?;
         let epoch = epoch(&verifying.holdings, enclave.as_ref()).await?;
+        let waiting = waiting(&verifying.holdings).await?;
         Ok::<_, ErrorObjectOwned>(json!({
             "account": worker.account,
             "id": worker.id,
@@ -113,6 +117,7 @@ fn methods(verifying: Verifying, enclave: Arc<dyn Enclave>, account: Address) ->
             "state": worker.state,
             "bond": worker.bond,
             "epoch": epoch,
+            "waiting": waiting,
         }))
     })?;
     Ok(module.remove_context())
@@ -121,4 +126,10 @@ fn methods(verifying: Verifying, enclave: Arc<dyn Enclave>, account: Address) ->
 async fn epoch(holdings: &Holdings, enclave: &dyn Enclave) -> Result<Value, ErrorObjectOwned> {
     let open = holdings.read(|index| index.open_epoch()).await.map_err(error::server_error)?;
     Ok(open.map_or(Value::Null, |epoch| json!({ "number": epoch.number, "held": enclave.holds(&epoch.key.digest()) })))
+}
+
+async fn waiting(holdings: &Holdings) -> Result<Value, ErrorObjectOwned> {
+    let found = holdings.read(|index| index.untagged(None, WAITING_MAX)).await.map_err(error::server_error)?;
+    let since = found.first().map(|(since, _)| *since);
+    Ok(json!({ "files": found.len(), "more": found.len() == WAITING_MAX, "since": since }))
 }

@@ -79,6 +79,8 @@ metrics! {
         AuditsFailed, "audits_failed", "Verdicts about this miner with a fault";
         RepairsCompleted, "repairs_completed", "Columns this miner took over";
         Panics, "panics", "Panics caught in requests and tasks";
+        S3Requests, "s3_requests", "Requests that reached the S3 listener";
+        S3Errors, "s3_errors", "Requests the S3 listener answered with a status of 500 or more";
     }
 }
 

@@ -304,6 +304,8 @@ pub struct TestMiner {
     pub peer: PeerId,
     /// Where its idle space is, if it makes any.
     pub idle: Option<tempfile::TempDir>,
+    /// Its journals.
+    _journals: tempfile::TempDir,
 }
 
 impl TestMiner {
@@ -391,10 +393,11 @@ impl Cluster {
         let declaration = Declaration { name: record.name, operator: None, prefix: 0, capacity: CAPACITY };
         let network: Arc<dyn Network> = self.hub.join(peer);
         let idle = dir.as_ref().map(|dir| IdleConfig { dir: dir.path().join("idle"), limit: idle });
-        let config = MinerConfig { idle, ..MinerConfig::new(declaration) };
+        let journals = tempfile::tempdir().unwrap();
+        let config = MinerConfig { idle, journals: Some(journals.path().to_owned()), ..MinerConfig::new(declaration) };
         let service =
             MinerService::start(&node, network, self.chain.clone(), &keys, store.clone(), config).await.unwrap();
-        self.miners.push(TestMiner { node, service, store, peer, idle: dir });
+        self.miners.push(TestMiner { node, service, store, peer, idle: dir, _journals: journals });
     }
 
     pub fn miner(&self, account: Address) -> &TestMiner {

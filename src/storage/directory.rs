@@ -2,12 +2,14 @@
 //!
 //! Owns the cache. Must not know placement. Invariant: an address the cache does not know is looked up before it is unknown.
 
+use super::journal::MinerList;
 use crate::{
     client::{ChainClient, ChainError, MinerRecord},
     crypto::PublicKey,
     network::{PeerId, peer_id_of},
     types::Address,
 };
+use async_trait::async_trait;
 use parking_lot::Mutex;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::time::Instant;
@@ -56,6 +58,19 @@ impl MinerDirectory {
     pub async fn peers(&self, accounts: &[Address]) -> Result<Vec<Option<PeerId>>, ChainError> {
         let found = self.find(accounts).await?;
         Ok(found.into_iter().map(|miner| miner.as_ref().and_then(peer_of)).collect())
+    }
+}
+
+#[async_trait]
+impl MinerList for MinerDirectory {
+    async fn takers(&self) -> Result<Vec<(Address, Address)>, ChainError> {
+        let records = self.refresh().await?;
+        let active = records.values().filter(|miner| miner.state == 0);
+        Ok(active.map(|miner| (miner.address, miner.operator)).collect())
+    }
+
+    async fn peers_of(&self, accounts: &[Address]) -> Result<Vec<Option<PeerId>>, ChainError> {
+        self.peers(accounts).await
     }
 }
 

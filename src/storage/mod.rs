@@ -8,18 +8,22 @@
 pub mod audit;
 mod buffers;
 #[cfg(test)]
-mod cluster;
+pub(crate) mod cluster;
 mod directory;
 pub mod erasure;
 pub mod fetch;
 pub mod fragments;
+mod guests;
+pub mod journal;
 mod link;
+mod links;
 pub mod miner;
+pub mod peers;
 pub mod slicer;
 pub mod tagging;
 pub mod upload;
 pub mod wire;
 
-pub use buffers::{Buffer, BufferPool, Reservation};
+pub use buffers::{Buffer, BufferPool, Reservation, Sharer};
 pub use directory::{MinerDirectory, peer_of};
 pub use link::{DataClient, DataError};

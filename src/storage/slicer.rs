@@ -1,10 +1,11 @@
 //! From a stream of bytes to segments, their fragments and their ids.
 //!
-//! Owns reading, padding, encoding and hashing. Must not know miners or the chain. Invariants: every segment but the last is
-//! full; a stream is read exactly as fast as buffers come back; the same bytes always give the same manifest.
+//! Owns reading, padding, encoding and hashing. Must not know miners or the chain. Invariants: every segment of a file but the last is
+//! full, so that the same bytes always give the same manifest; segments of packs may be shorter where many share the memory; a stream is
+//! read exactly as fast as buffers come back.
 
 use super::{
-    buffers::{Buffer, BufferPool, Reservation},
+    buffers::{Buffer, BufferPool, Reservation, Sharer},
     erasure,
 };
 use crate::{
@@ -12,7 +13,10 @@ use crate::{
     runtime::CpuPool,
     types::{
         ByteCount, FragmentId, SegmentId,
-        params::{DATA_FRAGMENTS, FILE_MAX_BYTES, FRAGMENT_MAX_BYTES, FRAGMENTS, PARITY_FRAGMENTS, SEGMENT_MAX_BYTES},
+        params::{
+            DATA_FRAGMENTS, FILE_MAX_BYTES, FRAGMENT_ALIGN_BYTES, FRAGMENT_MAX_BYTES, FRAGMENTS, PARITY_FRAGMENTS,
+            SEGMENT_MAX_BYTES,
+        },
     },
 };
 use bytes::Bytes;
@@ -22,6 +26,10 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 
 /// Segments encoded at once.
 const ENCODING_MAX: usize = 2;
+/// Large bodies have about so many segments at most, however many share the memory.
+const SEGMENTS_AIM: u64 = 2_048;
+/// What even lengths are multiples of, so that data fragments need no padding.
+const EVEN_BYTES: u64 = DATA_FRAGMENTS as u64 * FRAGMENT_ALIGN_BYTES;
 /// Input up to this size never takes full-sized buffers.
 const SMALL_MAX_BYTES: usize = 1 << 20;
 const SLAB_BYTES: usize = FRAGMENT_MAX_BYTES as usize;
@@ -51,6 +59,8 @@ pub struct Slicer<R> {
     offset: u64,
     expected: Option<u64>,
     done: bool,
+    /// Set if segments are as long as the others who share the memory allow.
+    sharer: Option<Sharer>,
 }
 
 /// A segment's bytes in four buffers, not yet encoded.
@@ -76,13 +86,28 @@ impl<R: AsyncRead + Unpin> Slicer<R> {
     /// Slices `input`, whose first byte is byte `offset` of the file and belongs to segment `first`. A file that then does not
     /// have the `expected` length is refused, so that a stream cut short is never taken for a short file.
     pub fn new(input: R, buffers: BufferPool, first: usize, offset: u64, expected: Option<u64>) -> Self {
-        Self { input, buffers, next: first, offset, expected, done: false }
+        Self { input, buffers, next: first, offset, expected, done: false, sharer: None }
+    }
+
+    /// Slices `input` for packs: memory is reserved before a byte is read, and segments are only as long as is fair.
+    pub fn sharing(input: R, buffers: BufferPool, expected: Option<u64>) -> Self {
+        let sharer = Some(buffers.join());
+        Self { sharer, ..Self::new(input, buffers, 0, 0, expected) }
+    }
+
+    /// Whether the stream has ended: no segment follows.
+    pub fn is_done(&self) -> bool {
+        self.done
     }
 
     /// The next segment, once there are buffers for it; `None` at the end.
     pub async fn next(&mut self) -> Result<Option<RawSegment>, SliceError> {
         if self.done {
             return Ok(None);
+        }
+        if let Some(fair) = self.sharer.as_ref().map(Sharer::segment_bytes) {
+            let least = self.expected.unwrap_or(self.offset) / SEGMENTS_AIM;
+            return self.next_shared(fair.max(least.next_power_of_two()).min(SEGMENT_MAX_BYTES)).await;
         }
         let mut head = Vec::new();
         self.read_head(&mut head).await?;
@@ -93,18 +118,51 @@ impl<R: AsyncRead + Unpin> Slicer<R> {
         if self.next >= MANIFEST_MAX_SEGMENTS {
             return Err(SliceError::TooLarge);
         }
-        let mut lease = self.buffers.reserve(FRAGMENT_BUFFERS).await;
+        let slab = if self.done { fragment_bytes(head.len()) } else { SLAB_BYTES };
+        let mut lease = self.buffers.reserve(FRAGMENT_BUFFERS, slab).await;
         let (len, data) = if self.done {
             (head.len(), spread(&head, &mut lease))
         } else {
             let mut data = std::array::from_fn(|_| lease.take(SLAB_BYTES));
             data[0][..head.len()].copy_from_slice(&head);
-            (self.fill(&mut data, head.len()).await?, data)
+            (self.fill(&mut data, head.len(), DATA_FRAGMENTS * SLAB_BYTES).await?, data)
         };
         self.check_size()?;
+        Ok(Some(self.raw(len, data, lease)))
+    }
+
+    /// A segment of up to `length` bytes, or of what is left if that is known.
+    async fn next_shared(&mut self, length: u64) -> Result<Option<RawSegment>, SliceError> {
+        let target = self.expected.map_or(length, |expected| even(expected.saturating_sub(self.offset), length));
+        let target = usize::try_from(target).expect("a segment is at most 32 MiB");
+        if target > 0 {
+            let slab = fragment_bytes(target);
+            let mut lease = self.buffers.reserve(FRAGMENT_BUFFERS, slab).await;
+            let mut data = std::array::from_fn(|_| lease.take(slab));
+            let len = self.fill(&mut data, 0, target).await?;
+            if self.expected == Some(self.offset) {
+                self.expect_end().await?;
+            }
+            self.check_size()?;
+            return Ok((len > 0).then(|| self.raw(len, data, lease)));
+        }
+        self.expect_end().await?;
+        self.check_size().map(|()| None)
+    }
+
+    /// All that was announced was read: nothing may follow.
+    async fn expect_end(&mut self) -> Result<(), SliceError> {
+        let more = self.input.read(&mut [0]).await;
+        let more = more.map_err(|reason| SliceError::Read { offset: self.offset, reason })?;
+        self.offset += more as u64;
+        self.done = true;
+        Ok(())
+    }
+
+    fn raw(&mut self, len: usize, data: [Buffer; DATA_FRAGMENTS], rest: Reservation) -> RawSegment {
         let index = self.next;
         self.next += 1;
-        Ok(Some(RawSegment { index, len, data, rest: lease }))
+        RawSegment { index, len, data, rest }
     }
 
     /// Whether the stream may end here, or has not gone on for too long.
@@ -126,11 +184,18 @@ impl<R: AsyncRead + Unpin> Slicer<R> {
         Ok(())
     }
 
-    /// Fills the four slabs from byte `len` on; returns the segment's length.
-    async fn fill(&mut self, data: &mut [Buffer; DATA_FRAGMENTS], mut len: usize) -> Result<usize, SliceError> {
-        while len < SLAB_BYTES * DATA_FRAGMENTS {
-            let target = &mut data[len / SLAB_BYTES][len % SLAB_BYTES..];
-            let read = self.input.read(target).await;
+    /// Fills the four slabs from byte `len` up to byte `target`; returns the segment's length. What is left of the slabs is zero.
+    async fn fill(
+        &mut self,
+        data: &mut [Buffer; DATA_FRAGMENTS],
+        mut len: usize,
+        target: usize,
+    ) -> Result<usize, SliceError> {
+        let slab = data[0].len();
+        while len < target {
+            let start = len % slab;
+            let end = slab.min(start + target - len);
+            let read = self.input.read(&mut data[len / slab][start..end]).await;
             let read = read.map_err(|reason| SliceError::Read { offset: self.offset, reason })?;
             if read == 0 {
                 self.done = true;
@@ -139,8 +204,18 @@ impl<R: AsyncRead + Unpin> Slicer<R> {
             self.offset += read as u64;
             len += read;
         }
+        for (index, buffer) in data.iter_mut().enumerate() {
+            buffer[len.saturating_sub(index * slab).min(slab)..].fill(0);
+        }
         Ok(len)
     }
+}
+
+/// The next segment's length of `left` bytes, so that they make as few segments of up to `length` bytes as they can, all of about one length:
+/// a short one at the end would cost as many files and syncs at the miners as a long one.
+fn even(left: u64, length: u64) -> u64 {
+    let segments = left.div_ceil(length).max(1);
+    left.div_ceil(segments).next_multiple_of(EVEN_BYTES).min(length).min(left)
 }
 
 /// The segments of a stream as they come, encoded on the threads of `pool`, in order.
@@ -341,6 +416,75 @@ mod tests {
         }
         assert!(buffers.peak() <= FRAGMENTS);
         assert_eq!(buffers.lent(), 0);
+    }
+
+    #[tokio::test]
+    async fn what_a_buffer_held_before_does_not_get_into_the_padding() {
+        let buffers = BufferPool::new(FRAGMENTS + 1);
+        // One buffer stays lent, so that the others are used again.
+        let _keep = buffers.reserve(1, SLAB_BYTES).await.take(SLAB_BYTES);
+        let full = SLAB_BYTES * DATA_FRAGMENTS;
+        let bytes = sample(2 * full - 10);
+        let mut slicer = Slicer::new(&bytes[..], buffers, 0, 0, None);
+        let mut last = None;
+        while let Some(raw) = slicer.next().await.unwrap() {
+            let mut encoded = raw.encode();
+            let copied = encoded.fragments.each_ref().map(|fragment| Bytes::copy_from_slice(fragment));
+            encoded.fragments = copied;
+            last = Some(encoded);
+        }
+        let expected = erasure::encode(&bytes[full..]);
+        assert!(last.unwrap().fragments[3][..] == expected[3][..], "the end of the last data fragment is zero");
+    }
+
+    #[tokio::test]
+    async fn shared_memory_makes_shorter_segments_of_the_same_bytes() {
+        let buffers = BufferPool::new(2 * FRAGMENTS);
+        let crowd: Vec<Sharer> = (0..30).map(|_| buffers.join()).collect();
+        for (len, announced) in
+            [(5 << 20, true), ((5 << 20) + 3, false), (1_000, true), (1_000, false), (0, true), (0, false)]
+        {
+            let bytes = sample(len);
+            let mut slicer = Slicer::sharing(&bytes[..], buffers.clone(), announced.then_some(len as u64));
+            let mut got = Vec::new();
+            while let Some(raw) = slicer.next().await.unwrap() {
+                let (len, segment) = (raw.len(), raw.encode());
+                assert!(len <= 2 << 20);
+                let data: Vec<u8> = segment.fragments[..DATA_FRAGMENTS].concat();
+                assert!(data[len..].iter().all(|byte| *byte == 0));
+                let expected = erasure::encode(&data[..len]);
+                assert!(segment.fragments.iter().zip(&expected).all(|(have, want)| have[..] == want[..]));
+                got.extend_from_slice(&data[..len]);
+            }
+            assert!(slicer.is_done() && got == bytes, "{len} B");
+        }
+        for wrong in [2, 4] {
+            let mut slicer = Slicer::sharing(&b"abc"[..], buffers.clone(), Some(wrong));
+            assert!(matches!(slicer.next().await, Err(SliceError::Size { got: 3, expected }) if expected == wrong));
+        }
+        drop(crowd);
+        assert_eq!(buffers.lent(), 0);
+    }
+
+    #[test]
+    fn a_known_length_is_cut_evenly() {
+        const MIB: u64 = 1 << 20;
+        for (len, length, expected) in [
+            // 64 MiB as they are sealed: not two segments and a crumb.
+            (64 * MIB + 16_384, 32 * MIB, vec![22_375_168, 22_375_168, 22_374_912]),
+            (32 * MIB + 8_192, 32 * MIB, vec![16 * MIB + 4_096; 2]),
+            (32 * MIB, 32 * MIB, vec![32 * MIB]),
+            (1_000, 32 * MIB, vec![1_000]),
+            (257, 256, vec![256, 1]),
+        ] {
+            let (mut left, mut lengths) = (len, Vec::new());
+            while left > 0 {
+                lengths.push(even(left, length));
+                left -= lengths.last().unwrap();
+            }
+            assert_eq!(lengths, expected, "{len} B");
+        }
+        assert_eq!(even(0, 32 * MIB), 0);
     }
 
     #[tokio::test]

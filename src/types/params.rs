@@ -2,7 +2,7 @@
 //!
 //! A number of the protocol that is written anywhere else is a bug. Sizes are bytes, times milliseconds, tokens whole.
 
-use super::{Amount, ByteCount};
+use super::{Amount, ByteCount, U256};
 
 /// Largest segment before erasure coding. CESS: 32 MiB.
 pub const SEGMENT_MAX_BYTES: u64 = 32 << 20;
@@ -84,6 +84,12 @@ pub const REWARD_PARTS: u64 = 90;
 pub const RENT_CACHES_PERCENT: u64 = 10;
 /// Hundredths of the rent that are burnt.
 pub const RENT_BURNT_PERCENT: u64 = 10;
+/// Rounds of audits without any use of the open key epoch, after which its key counts as lost and another epoch may be opened: as long as a
+/// worker that holds the key takes at most to hand it to a newcomer, with room for a few that are away.
+pub const KEY_LOST_ROUNDS: u64 = 4;
+/// Key epochs whose tags are kept, the newest ones; columns with tags of older ones are tagged anew while the old tags still count. A miner
+/// proves for at most 64 epochs at once, which leaves sixteen for the work.
+pub const TAG_EPOCHS_KEPT: u64 = 48;
 /// Segments of idle space one transaction may commit to.
 pub const IDLE_COMMITMENTS_MAX: usize = 16;
 
@@ -172,12 +178,17 @@ pub struct Params {
     pub placement_needs_idle: bool,
     /// Blocks a claim of a repair order lasts. CESS: 250.
     pub repair_claim_blocks: u64,
+    /// Deposit of the first claim of a repair order.
+    pub repair_claim_deposit: Amount,
     /// Eras between two parts of a reward.
     pub reward_part_eras: u64,
     /// Bond of a TEE worker.
     pub tee_bond: Amount,
     /// Eras an attestation lasts. CESS: 7 days.
     pub tee_attestation_eras: u64,
+    /// Eras after which another key epoch may take the place of the open one. As long as an attestation: whoever could open an enclave has
+    /// to do it anew for each epoch, and what a leaked key forges is the tags of one week.
+    pub tee_epoch_eras: u64,
     /// Whether workers without an attestation are taken.
     pub tee_dev_allowed: bool,
     /// Labels of a layer of idle space, as a power of two.
@@ -229,9 +240,11 @@ impl Params {
             audit_appeal_deposit: Amount::tokens(100),
             placement_needs_idle: true,
             repair_claim_blocks: 250,
+            repair_claim_deposit: Amount::tokens(10),
             reward_part_eras: ERAS_PER_DAY,
             tee_bond: Amount::tokens(4_000),
             tee_attestation_eras: 7 * ERAS_PER_DAY,
+            tee_epoch_eras: 7 * ERAS_PER_DAY,
             tee_dev_allowed: false,
             idle_labels_log2: MAINNET_IDLE_LABELS_LOG2,
             idle_layers: MAINNET_IDLE_LAYERS,
@@ -277,9 +290,12 @@ impl Params {
             // A file can be stored as soon as a localnet is up.
             placement_needs_idle: false,
             repair_claim_blocks: 30,
+            repair_claim_deposit: Amount(Amount::tokens(1).0 / U256::from(100)),
             reward_part_eras: 1,
             tee_bond: Amount::tokens(1),
             tee_attestation_eras: 7 * ERAS_PER_DAY,
+            // Five minutes of busy blocks, forty of idle ones: a rotation is seen within a session.
+            tee_epoch_eras: 20,
             tee_dev_allowed: true,
             idle_labels_log2: 15,
             idle_layers: 3,

@@ -17,8 +17,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long anything in a story may take.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+/// How long anything in a story may take. Far above what it takes: shared machines are at times several times slower.
+pub const PATIENCE: Duration = Duration::from_secs(240);
 const POLL: Duration = Duration::from_millis(20);
 
 /// A running localnet.
@@ -56,6 +56,8 @@ impl Cluster {
             shared_memo: false,
             rpc_port: 0,
             gateway_port: 0,
+            s3_port: 0,
+            s3_key: false,
         };
         Builder { options, dir }
     }
@@ -182,6 +184,12 @@ impl Builder {
         self
     }
 
+    /// With an access key of the first account for S3.
+    pub fn s3_key(mut self) -> Self {
+        self.options.s3_key = true;
+        self
+    }
+
     pub fn era_blocks(mut self, blocks: u64) -> Self {
         self.options.era_blocks = Some(blocks);
         self
@@ -189,6 +197,11 @@ impl Builder {
 
     pub fn space(mut self, space: ByteCount) -> Self {
         self.options.space = space;
+        self
+    }
+
+    pub fn idle(mut self, space: ByteCount) -> Self {
+        self.options.idle = cess::config::IdleSpace::UpTo(space);
         self
     }
 

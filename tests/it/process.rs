@@ -35,6 +35,9 @@ pub fn cess(home: &Path, args: &[&str]) -> Output {
         .env("CESS_HOME", home)
         .env_remove("CESS_URL")
         .env_remove("CESS_KEY")
+        .env_remove("CESS_S3_ENDPOINT")
+        .env_remove("CESS_S3_ACCESS_KEY")
+        .env_remove("CESS_S3_SECRET_KEY")
         .stdin(Stdio::null())
         .output()
         .expect("the binary runs")
@@ -54,9 +57,12 @@ pub fn localnet(home: &Path, extra: &[&str]) -> (Guard, PathBuf) {
 /// As [`localnet`], with `command` being what runs the binary with its arguments.
 pub fn localnet_under(mut command: Command, home: &Path, extra: &[&str]) -> (Guard, PathBuf) {
     let ready = home.join("ready-file.json");
+    // What a story does not say itself.
+    let space: &[&str] = if extra.contains(&"--space") { &[] } else { &["--space", "256MiB"] };
     let child = command
-        .args(["localnet", "--rpc-port", "0", "--gateway-port", "0", "--space", "256MiB", "--ready-file"])
+        .args(["localnet", "--rpc-port", "0", "--gateway-port", "0", "--s3-port", "0", "--ready-file"])
         .arg(&ready)
+        .args(space)
         .args(extra)
         .env("CESS_HOME", home)
         .stdin(Stdio::null())

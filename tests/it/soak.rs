@@ -17,7 +17,7 @@ fn bench(args: &[&str], home: &Path) -> serde_json::Value {
 #[test]
 fn nothing_final_is_lost_when_validators_are_killed() {
     let home = tempfile::tempdir().unwrap();
-    let args = ["--json", "bench", "soak", "--minutes", "0.4", "--seed", "3", "--rate", "20"];
+    let args = ["--json", "bench", "soak", "--minutes", "0.8", "--seed", "3", "--rate", "20"];
     let soaked = bench(&args, home.path());
     let count = |name: &str| soaked[name].as_u64().unwrap();
     assert!(count("kills") >= 5 && count("restarts") >= 5 && count("quorum_losses") >= 1, "{soaked}");

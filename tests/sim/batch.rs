@@ -5,10 +5,12 @@
 use crate::{
     child,
     run::{Summary, summary},
-    sometimes::Sometimes,
 };
 use parking_lot::Mutex;
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 /// Lines of a failure that a batch prints; its command gives the rest.
 const FAILURE_MAX_LINES: usize = 30;
@@ -17,6 +19,8 @@ const FAILURE_MAX_LINES: usize = 30;
 pub struct Batch {
     /// Test whose children they are.
     pub test: &'static str,
+    /// Test that runs a seed again.
+    pub again: &'static str,
     /// Virtual seconds of trouble.
     pub seconds: u64,
     /// Processes at a time.
@@ -26,7 +30,7 @@ pub struct Batch {
 /// What came of them.
 #[derive(Default)]
 pub struct Outcome {
-    totals: Vec<u64>,
+    totals: BTreeMap<String, u64>,
     clean: usize,
     virtual_seconds: f64,
     commits: usize,
@@ -46,9 +50,10 @@ impl Batch {
 
     /// The command that runs `seed` again, with the same build: another one asks for the time at other moments.
     pub fn command(&self, seed: u64) -> String {
-        let (seconds, release) = (self.seconds, if cfg!(debug_assertions) { "" } else { "--release " });
+        let (again, seconds, release) =
+            (self.again, self.seconds, if cfg!(debug_assertions) { "" } else { "--release " });
         format!(
-            "CESS_SIM_SEED={seed} CESS_SIM_SECONDS={seconds} cargo test {release}--test sim long_run -- --nocapture"
+            "CESS_SIM_SEED={seed} CESS_SIM_SECONDS={seconds} cargo test {release}--test sim {again} -- --exact --nocapture"
         )
     }
 
@@ -56,7 +61,7 @@ impl Batch {
     pub fn run(&self, seeds: impl Iterator<Item = u64> + Send) -> Outcome {
         let (started, cpu) = (Instant::now(), cpu_of_children());
         let queue = Mutex::new(seeds);
-        let outcome = Mutex::new(Outcome { totals: vec![0; Sometimes::all().count()], ..Outcome::default() });
+        let outcome = Mutex::new(Outcome::default());
         std::thread::scope(|scope| {
             let work = || {
                 while let Some(seed) = { queue.lock().next() } {
@@ -83,7 +88,7 @@ impl Outcome {
                 self.clean += 1;
                 self.virtual_seconds += summary.seconds;
                 self.commits += summary.commits;
-                self.totals.iter_mut().zip(summary.counts).for_each(|(total, count)| *total += count);
+                summary.counts.into_iter().for_each(|(what, count)| *self.totals.entry(what).or_default() += count);
             }
             Err(why) => {
                 self.failed.push(seed);
@@ -107,8 +112,8 @@ impl Outcome {
     }
 
     /// How often each thing happened.
-    pub fn counted(&self) -> impl Iterator<Item = (Sometimes, u64)> {
-        Sometimes::all().zip(self.totals.iter().copied())
+    pub fn counted(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.totals.iter().map(|(what, count)| (what.as_str(), *count))
     }
 
     /// Seeds that failed.

@@ -4,15 +4,16 @@
 //! network is the in-memory twin, the database the in-memory twin, and libc lies about time, randomness and fsync. A run is a
 //! function of its seed. Every block of every node is checked from outside; in the end the chain must live on.
 //!
-//! More seeds: `CESS_SIM_SEEDS=100 CESS_SIM_SECONDS=60 cargo test --test sim long_run -- --nocapture`, from `CESS_SIM_FIRST` on
-//! instead of random ones, `CESS_SIM_PARALLEL` at a time; `cargo test --release` runs several times as many. One seed:
-//! `CESS_SIM_SEED=…` instead; with `CESS_SIM_TRACE=1` it prints every event.
+//! More seeds: `CESS_SIM_SEEDS=100 CESS_SIM_SECONDS=60 cargo test --test sim long_run -- --exact --nocapture`, from
+//! `CESS_SIM_FIRST` on instead of random ones, `CESS_SIM_PARALLEL` at a time; `cargo test --release` runs several times as many. One
+//! seed: `CESS_SIM_SEED=…` instead; with `CESS_SIM_TRACE=1` it prints every event.
 
 mod batch;
 mod child;
 mod clock;
 mod cluster;
 mod faults;
+mod gateways;
 mod machine;
 mod rules;
 mod run;
@@ -42,14 +43,19 @@ const PARALLEL: usize = 2;
 /// In a child: does what it was started for. Returns whether this is one.
 fn is_child() -> bool {
     let Some(order) = child::order() else { return false };
-    if std::env::var_os("RUST_LOG").is_some() {
-        let filter = tracing_subscriber::EnvFilter::from_default_env();
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
-    }
+    log_if_asked();
     let (seed, seconds) = order.split_once(' ').expect("the parent orders a seed and its seconds");
     let seconds = Duration::from_secs(seconds.parse().expect("the parent orders seconds"));
     child::report(&run::run(World::new(seed.parse().expect("the parent orders a seed"), seconds)));
     true
+}
+
+/// Has a child log what `RUST_LOG` names.
+fn log_if_asked() {
+    if std::env::var_os("RUST_LOG").is_some() {
+        let filter = tracing_subscriber::EnvFilter::from_default_env();
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
+    }
 }
 
 fn from_env(name: &str) -> Option<u64> {
@@ -57,9 +63,27 @@ fn from_env(name: &str) -> Option<u64> {
     Some(text.parse().unwrap_or_else(|_| panic!("{name}={text} is not a number")))
 }
 
+fn parallel() -> usize {
+    from_env("CESS_SIM_PARALLEL").and_then(|n| usize::try_from(n).ok()).unwrap_or(PARALLEL)
+}
+
 fn batch(test: &'static str, seconds: u64) -> Batch {
-    let parallel = from_env("CESS_SIM_PARALLEL").and_then(|n| usize::try_from(n).ok()).unwrap_or(PARALLEL);
-    Batch { test, seconds, parallel }
+    Batch { test, again: "long_run", seconds, parallel: parallel() }
+}
+
+/// Runs one fresh seed, or those that the environment asks for.
+fn run_asked(batch: &Batch) {
+    if let Some(seed) = from_env("CESS_SIM_SEED") {
+        let (report, _) = batch.run_one(seed).unwrap_or_else(|why| panic!("{why}\nseed {seed} failed"));
+        if std::env::var_os("CESS_SIM_TRACE").is_some() {
+            println!("{report}");
+        }
+        return;
+    }
+    let count = from_env("CESS_SIM_SEEDS").unwrap_or(1);
+    let first = from_env("CESS_SIM_FIRST");
+    let seeds = (0..count).map(|i| first.map_or_else(rand::random::<u64>, |first| first + i));
+    assert_eq!(batch.run(seeds).failed(), [0; 0], "these seeds failed");
 }
 
 #[test]
@@ -83,7 +107,7 @@ fn fixed_seeds() {
     let outcome = batch("fixed_seeds", FIXED_SECONDS).run(FIXED_SEEDS);
     assert_eq!(outcome.failed(), [0; 0], "these seeds failed");
     for (what, total) in outcome.counted() {
-        assert!(total > 0, "too tame: {what:?} never happened");
+        assert!(total > 0, "too tame: {what} never happened");
     }
 }
 
@@ -105,16 +129,5 @@ fn long_run() {
     if is_child() {
         return;
     }
-    let batch = batch("long_run", from_env("CESS_SIM_SECONDS").unwrap_or(FIXED_SECONDS));
-    if let Some(seed) = from_env("CESS_SIM_SEED") {
-        let (report, _) = batch.run_one(seed).unwrap_or_else(|why| panic!("{why}\nseed {seed} failed"));
-        if std::env::var_os("CESS_SIM_TRACE").is_some() {
-            println!("{report}");
-        }
-        return;
-    }
-    let count = from_env("CESS_SIM_SEEDS").unwrap_or(1);
-    let first = from_env("CESS_SIM_FIRST");
-    let seeds = (0..count).map(|i| first.map_or_else(rand::random::<u64>, |first| first + i));
-    assert_eq!(batch.run(seeds).failed(), [0; 0], "these seeds failed");
+    run_asked(&batch("long_run", from_env("CESS_SIM_SECONDS").unwrap_or(FIXED_SECONDS)));
 }

@@ -102,7 +102,7 @@ pub struct Summary {
     /// Digest of the trace.
     pub digest: String,
     /// How often each thing happened.
-    pub counts: Vec<u64>,
+    pub counts: Vec<(String, u64)>,
     /// Virtual seconds.
     pub seconds: f64,
     /// Blocks that nodes have finalised.
@@ -114,7 +114,9 @@ pub fn summary(report: &str) -> anyhow::Result<Summary> {
     let mut lines = report.lines().rev();
     let digest = lines.next().context("an empty report")?.to_owned();
     let counts = lines.next().context("a report without counts")?;
-    let counts = counts.split(' ').filter_map(|pair| pair.split_once('=')?.1.parse().ok()).collect();
+    let count =
+        |pair: &str| pair.split_once('=').and_then(|(what, count)| Some((what.to_owned(), count.parse().ok()?)));
+    let counts = counts.split(' ').filter_map(count).collect();
     let end = lines.next().and_then(|line| line.split_whitespace().next()).unwrap_or_default();
     let commits = report.lines().filter(|line| line.contains(" block ")).count();
     Ok(Summary { digest, counts, seconds: end.parse().context("the time of the last event")?, commits })

@@ -165,7 +165,8 @@ impl Site {
 
     async fn start(&self, name: &str, seed: [u8; 32], sync: SyncMode, peers: &[&Started]) -> anyhow::Result<Started> {
         let [p2p_port, http_port] = free_ports()?;
-        let plan = NodePlan { name: name.to_owned(), role: Role::Consensus, seed, p2p_port, http_port };
+        let (own, role) = (name.to_owned(), Role::Consensus);
+        let plan = NodePlan { name: own, role, seed, p2p_port, http_port, s3_port: None };
         let mut config = Config::defaults();
         config.node.name = name.to_owned();
         config.node.dir = plan.dir(&self.root);

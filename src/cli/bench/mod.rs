@@ -21,6 +21,7 @@ mod recovery;
 mod recovery_kill;
 mod repair;
 mod root;
+mod s3;
 mod sample;
 mod signatures;
 mod slicer;
@@ -40,6 +41,8 @@ pub enum BenchCommand {
     Finality(finality::FinalityArgs),
     /// Throughput of put and get, beside plain writes of the same bytes
     File(file::FileArgs),
+    /// Requests a second of an S3 server, ours or another one
+    S3(s3::S3Args),
     /// Time a node needs to join a long chain, by blocks and by state, on a chain of its own
     CatchUp(catch_up::CatchUpArgs),
     /// Throughput of full blocks, on a localnet of its own
@@ -81,6 +84,7 @@ pub async fn run(command: BenchCommand, global: &Global, output: &Output) -> any
     match command {
         BenchCommand::Finality(args) => finality::run(args, global, output).await,
         BenchCommand::File(args) => file::run(args, global, output).await,
+        BenchCommand::S3(args) => s3::run(args, output).await,
         BenchCommand::CatchUp(args) => catch_up::run(args, output).await,
         BenchCommand::Blocks(args) => blocks::run(args, output).await,
         BenchCommand::Tps(args) => tps::run(args, output).await,

@@ -119,6 +119,8 @@ impl BenchNet {
             shared_memo: shape.shared_memo,
             rpc_port: 0,
             gateway_port: 0,
+            s3_port: 0,
+            s3_key: false,
         };
         let running = localnet::start(&options, None).await?;
         let document = running.document().await;

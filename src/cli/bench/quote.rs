@@ -1,9 +1,11 @@
-//! Verification of quotes on one core: what an attestation costs every validator, beside Ethereum's `ecrecover`.
+//! What TEE workers ask of every validator, on one core and beside Ethereum's `ecrecover`: verification of a quote, and the check of a new
+//! key of the tagger group with its powers.
 
 use crate::{
     cli::output::{Output, table},
     crypto::{EcdsaKey, recover_address},
     ledger::modules::{TeeRules, verify_quote},
+    proofs::podr2::{GroupKey, Srs, TaggerKey},
 };
 use alloy_primitives::keccak256;
 use anyhow::{Context, ensure};
@@ -30,17 +32,24 @@ pub struct QuoteArgs {
 
 #[derive(Serialize)]
 struct Figures {
+    us_per_ecrecover: f64,
     ms_per_quote: f64,
     gas_at_ecrecover_speed: f64,
+    ms_per_key: f64,
+    key_gas_at_ecrecover_speed: f64,
 }
 
 /// Measures and prints.
 pub fn run(args: &QuoteArgs, output: &Output) -> anyhow::Result<()> {
     let figures = measure(args.rounds)?;
     output.document(&figures, |figures| {
-        let (ms, gas) = (figures.ms_per_quote, figures.gas_at_ecrecover_speed);
-        let row = vec!["TDX quote with its collateral".to_owned(), format!("{ms:.2}"), format!("{gas:.0}")];
-        table(&["one core", "ms a quote", "gas at ecrecover's speed"], &[row])
+        let row = |what: &str, ms: f64, gas: f64| vec![what.to_owned(), format!("{ms:.3}"), format!("{gas:.0}")];
+        let rows = [
+            row("ecrecover", figures.us_per_ecrecover / 1e3, ECRECOVER_GAS),
+            row("TDX quote with its collateral", figures.ms_per_quote, figures.gas_at_ecrecover_speed),
+            row("key of an epoch with its powers", figures.ms_per_key, figures.key_gas_at_ecrecover_speed),
+        ];
+        table(&["one core", "ms", "gas at ecrecover's speed"], &rows)
     })
 }
 
@@ -59,7 +68,28 @@ fn measure(rounds: u32) -> anyhow::Result<Figures> {
         verify_quote(black_box(QUOTE), COLLATERAL, SAMPLE_TIME, rules.platform())?;
         Ok(())
     })?;
-    Ok(Figures { ms_per_quote: quote * 1e3, gas_at_ecrecover_speed: ECRECOVER_GAS * quote / ecrecover })
+    let key = key_check(rounds)?;
+    Ok(Figures {
+        us_per_ecrecover: ecrecover * 1e6,
+        ms_per_quote: quote * 1e3,
+        gas_at_ecrecover_speed: ECRECOVER_GAS * quote / ecrecover,
+        ms_per_key: key * 1e3,
+        key_gas_at_ecrecover_speed: ECRECOVER_GAS * key / ecrecover,
+    })
+}
+
+/// Seconds to read a key and its powers as the chain does, on one thread.
+fn key_check(rounds: u32) -> anyhow::Result<f64> {
+    let secret = TaggerKey::derive(&[1; 32]);
+    let (key, powers) = (secret.public().encode(), secret.srs().encode());
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build()?;
+    pool.install(|| {
+        best(rounds, &mut || {
+            let key = GroupKey::decode(black_box(&key))?;
+            Srs::decode(black_box(&powers), &key)?;
+            Ok(())
+        })
+    })
 }
 
 fn best(rounds: u32, run: &mut dyn FnMut() -> anyhow::Result<()>) -> anyhow::Result<f64> {

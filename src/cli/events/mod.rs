@@ -30,12 +30,13 @@ const RETRY_PAUSE: Duration = Duration::from_secs(1);
 const ROWS_MAX: usize = 100_000;
 
 /// Names of all events, as JSON has them.
-pub const KINDS: [&str; 51] = [
+pub const KINDS: [&str; 57] = [
     "minerRegistered",
     "minerCapacityChanged",
     "minerExited",
     "minerLeaving",
     "minerLost",
+    "minerReinstated",
     "minerFined",
     "collateralAdded",
     "idleCommitted",
@@ -64,6 +65,7 @@ pub const KINDS: [&str; 51] = [
     "auditDecided",
     "appealOpened",
     "appealDecided",
+    "auditRefuted",
     "verifierFined",
     "workerRegistered",
     "workerAttested",
@@ -80,8 +82,12 @@ pub const KINDS: [&str; 51] = [
     "fileTagged",
     "columnSurrendered",
     "repairClaimed",
+    "claimSettled",
     "repairCompleted",
     "rewardClaimed",
+    "nameSet",
+    "nameRemoved",
+    "operatorApproved",
 ];
 
 /// Arguments of `cess events`.

@@ -26,7 +26,7 @@ fn verdict(spot: Outcome, tags: Outcome, idle: Outcome) -> u8 {
 
 /// Every event, with its sentence.
 fn samples() -> Vec<(ChainEvent, &'static str)> {
-    [miners(), files(), territories(), orders(), audits(), workers(), epochs(), repair()].concat()
+    [miners(), files(), territories(), orders(), audits(), workers(), epochs(), repair(), of_names()].concat()
 }
 
 fn miners() -> Vec<(ChainEvent, &'static str)> {
@@ -47,6 +47,10 @@ fn miners() -> Vec<(ChainEvent, &'static str)> {
             "miner attic (111111…1111) began to leave, 3 columns are to be repaired; it can withdraw from block 900",
         ),
         (E::MinerLost { account, held: 4 }, "miner attic (111111…1111) is lost, 4 columns are to be repaired"),
+        (
+            E::MinerReinstated { account, state: 0, held: 4 },
+            "miner attic (111111…1111) is back, it had been forced out wrongly; it holds 4 columns",
+        ),
         (
             E::MinerFined { account, amount: cents(10), burnt: cents(5), bounty: cents(5) },
             "miner attic (111111…1111) was fined 0.1: 0.05 burnt, 0.05 for who repairs",
@@ -79,6 +83,26 @@ fn files() -> Vec<(ChainEvent, &'static str)> {
         (E::OwnerRemoved { id, owner }, "444444…4444 gave file ababab…abab up"),
         (E::FileReassigned { id, owner, territory: 7 }, "444444…4444 moved file ababab…abab to territory 7"),
         (E::FileDeleted { id, size: 5 << 20, holders }, "file ababab…abab was deleted, 5 MiB on 2 miners"),
+    ]
+}
+
+fn of_names() -> Vec<(ChainEvent, &'static str)> {
+    use ChainEvent as E;
+    let (namespace, owner) = (B256::repeat_byte(0xcd), ALICE);
+    let (name, value) = (|| b"owner".to_vec().into(), Default::default());
+    vec![
+        (
+            E::NameSet { namespace, owner, name: name(), version: 3, value },
+            "444444…4444 set name `owner` of namespace cdcdcd…cdcd, version 3",
+        ),
+        (
+            E::NameRemoved { namespace: B256::ZERO, owner, name: b"bucket/a\n".to_vec().into(), version: 3 },
+            "444444…4444 removed name `bucket/a `, version 3",
+        ),
+        (
+            E::OperatorApproved { owner, operator: CELLAR, approved: true },
+            "cellar (222222…2222) may act for 444444…4444",
+        ),
     ]
 }
 
@@ -167,6 +191,10 @@ fn audits() -> Vec<(ChainEvent, &'static str)> {
             E::VerifierFined { verifier: TEE_0, appeal, amount: cents(10) },
             "verifier tee-0 (333333…3333) was fined 0.1 after appeal 1",
         ),
+        (
+            E::AuditRefuted { miner, round, by: ALICE, part: 2, outcome: 1, verdict: verdict(Passed, NotDue, Passed) },
+            "444444…4444 showed that miner attic (111111…1111) passed round 40 with its idle space: data passed, idle passed",
+        ),
     ]
 }
 
@@ -211,7 +239,7 @@ fn epochs() -> Vec<(ChainEvent, &'static str)> {
         (E::EpochClosed { epoch }, "key epoch 2 is closed: no new tags, old ones count"),
         (E::EpochSuspended { epoch }, "key epoch 2 is suspended: its tags count no more"),
         (
-            E::KeyHandedOver { epoch, from: TEE_0, to: ALICE, sealed: Default::default() },
+            E::KeyHandedOver { epoch, from: TEE_0, to: ALICE, seal_key: B256::ZERO, sealed: Default::default() },
             "TEE worker tee-0 (333333…3333) handed the key of epoch 2 to 444444…4444",
         ),
         (
@@ -232,6 +260,10 @@ fn repair() -> Vec<(ChainEvent, &'static str)> {
         (
             E::RepairClaimed { file, column, claimer: CELLAR, until: 900 },
             "miner cellar (222222…2222) will repair column 3 of file ababab…abab until block 900",
+        ),
+        (
+            E::ClaimSettled { file, column, claimer: CELLAR, deposit: cents(1), burnt: true },
+            "0.01 that cellar (222222…2222) deposited for column 3 of file ababab…abab was burnt, the claim lapsed",
         ),
         (
             E::RepairCompleted { file, column, to: CELLAR, from: ATTIC, bounty: cents(5) },
@@ -256,12 +288,21 @@ fn every_event_has_its_sentence() {
 }
 
 #[test]
+fn an_approval_that_is_taken_back_is_told_as_such() {
+    let event = ChainEvent::OperatorApproved { owner: ALICE, operator: CELLAR, approved: false };
+    assert_eq!(words::sentence(&event, &names()), "cellar (222222…2222) may no longer act for 444444…4444");
+}
+
+#[test]
 fn a_passed_round_has_no_strike_and_single_things_are_singular() {
     let passed = verdict(Outcome::Passed, Outcome::NotDue, Outcome::NotDue);
     let event = ChainEvent::AuditDecided { miner: ALICE, round: 4, verdict: passed, strikes: 0, fined: U256::ZERO };
     assert_eq!(words::sentence(&event, &names()), "miner 444444…4444 passed round 4: data passed");
     let event = ChainEvent::FileTagged { file: FILE, epoch: 0, worker: TEE_0, columns: 8 };
     assert!(words::sentence(&event, &names()).contains("tagged 1 column of"));
+    let event = ChainEvent::VerifierFined { verifier: TEE_0, appeal: u64::MAX, amount: cents(10) };
+    let words = words::sentence(&event, &names());
+    assert_eq!(words, "verifier tee-0 (333333…3333) was fined 0.1 for what the chain itself refuted");
 }
 
 #[test]

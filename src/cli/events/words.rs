@@ -9,7 +9,7 @@ use super::super::{
 };
 use crate::{
     client::{ChainEvent, WorkerKind},
-    ledger::audit::Verdict,
+    ledger::audit::{NO_APPEAL, Verdict},
     types::{Address, B256, ByteCount, FileId, U256, format_tokens},
 };
 
@@ -22,6 +22,7 @@ pub fn sentence(event: &ChainEvent, names: &Names) -> String {
         | E::MinerExited { .. }
         | E::MinerLeaving { .. }
         | E::MinerLost { .. }
+        | E::MinerReinstated { .. }
         | E::MinerFined { .. }
         | E::CollateralAdded { .. }
         | E::IdleCommitted { .. }
@@ -36,6 +37,7 @@ pub fn sentence(event: &ChainEvent, names: &Names) -> String {
         | E::AuditDecided { .. }
         | E::AppealOpened { .. }
         | E::AppealDecided { .. }
+        | E::AuditRefuted { .. }
         | E::VerifierFined { .. } => of_audits(event, names),
         E::WorkerRegistered { .. }
         | E::WorkerAttested { .. }
@@ -50,9 +52,12 @@ pub fn sentence(event: &ChainEvent, names: &Names) -> String {
         | E::EpochSuspended { .. }
         | E::KeyHandedOver { .. }
         | E::FileTagged { .. } => of_tee(event, names),
-        E::ColumnSurrendered { .. } | E::RepairClaimed { .. } | E::RepairCompleted { .. } | E::RewardClaimed { .. } => {
-            of_repair_and_rewards(event, names)
-        }
+        E::ColumnSurrendered { .. }
+        | E::RepairClaimed { .. }
+        | E::ClaimSettled { .. }
+        | E::RepairCompleted { .. }
+        | E::RewardClaimed { .. } => of_repair_and_rewards(event, names),
+        E::NameSet { .. } | E::NameRemoved { .. } | E::OperatorApproved { .. } => of_names(event, names),
         _ => of_territory(event, names),
     }
 }
@@ -75,6 +80,9 @@ fn of_miners(event: &ChainEvent, names: &Names) -> String {
             who(account)
         ),
         E::MinerLost { account, held } => format!("{} is lost, {held} columns are to be repaired", who(account)),
+        E::MinerReinstated { account, held, .. } => {
+            format!("{} is back, it had been forced out wrongly; it holds {held} columns", who(account))
+        }
         E::MinerFined { account, amount, burnt, bounty } => format!(
             "{} was fined {}: {} burnt, {} for who repairs",
             who(account),
@@ -164,6 +172,12 @@ fn of_territory(event: &ChainEvent, names: &Names) -> String {
     }
 }
 
+/// What the chain verified and what it found, as the interface numbers them.
+fn refuted(part: u8, outcome: u8) -> (&'static str, &'static str) {
+    let part = if part == 0 { "data" } else { "idle space" };
+    (part, if outcome == 1 { "passed" } else { "failed" })
+}
+
 fn of_audits(event: &ChainEvent, names: &Names) -> String {
     use ChainEvent as E;
     let who = |account: &Address| format!("miner {}", names.who(*account));
@@ -196,8 +210,17 @@ fn of_audits(event: &ChainEvent, names: &Names) -> String {
             let end = if *upheld { "upheld" } else { "dismissed" };
             format!("appeal {appeal} was {end}: round {round} of {} is {}", who(miner), said(*verdict).1)
         }
+        E::AuditRefuted { miner, round, by, part, outcome, verdict } => {
+            let (part, outcome) = refuted(*part, *outcome);
+            let (by, (_, words)) = (names.who(*by), said(*verdict));
+            format!("{by} showed that {} {outcome} round {round} with its {part}: {words}", who(miner))
+        }
         E::VerifierFined { verifier, appeal, amount } => {
-            format!("verifier {} was fined {} after appeal {appeal}", names.who(*verifier), format_tokens(*amount))
+            let why = match *appeal {
+                NO_APPEAL => "for what the chain itself refuted".to_owned(),
+                appeal => format!("after appeal {appeal}"),
+            };
+            format!("verifier {} was fined {} {why}", names.who(*verifier), format_tokens(*amount))
         }
         other => unnamed(other),
     }
@@ -250,6 +273,11 @@ fn of_repair_and_rewards(event: &ChainEvent, names: &Names) -> String {
         E::RepairClaimed { file: id, column, claimer, until } => {
             format!("miner {} will repair column {column} of {} until block {until}", names.who(*claimer), file(id))
         }
+        E::ClaimSettled { file: id, column, claimer, deposit, burnt } => {
+            let end = if *burnt { "was burnt, the claim lapsed" } else { "came back" };
+            let (who, deposit) = (names.who(*claimer), format_tokens(*deposit));
+            format!("{deposit} that {who} deposited for column {column} of {} {end}", file(id))
+        }
         E::RepairCompleted { file: id, column, to, from, bounty } => format!(
             "miner {} repaired column {column} of {}, held by {} before, for {}",
             names.who(*to),
@@ -263,6 +291,35 @@ fn of_repair_and_rewards(event: &ChainEvent, names: &Names) -> String {
             format!("miner {who} was paid {amount}{to}, eras before {next_era} are settled")
         }
         other => unnamed(other),
+    }
+}
+
+fn of_names(event: &ChainEvent, names: &Names) -> String {
+    use ChainEvent as E;
+    match event {
+        E::NameSet { namespace, owner, name, version, .. } => {
+            format!("{} set {}, version {version}", names.who(*owner), name_in(name, namespace))
+        }
+        E::NameRemoved { namespace, owner, name, version } => {
+            format!("{} removed {}, version {version}", names.who(*owner), name_in(name, namespace))
+        }
+        E::OperatorApproved { owner, operator, approved: true } => {
+            format!("{} may act for {}", names.who(*operator), names.who(*owner))
+        }
+        E::OperatorApproved { owner, operator, approved: false } => {
+            format!("{} may no longer act for {}", names.who(*operator), names.who(*owner))
+        }
+        other => unnamed(other),
+    }
+}
+
+fn name_in(name: &[u8], namespace: &B256) -> String {
+    let clean = |c: char| if c.is_control() { ' ' } else { c };
+    let name: String = String::from_utf8_lossy(name).chars().map(clean).collect();
+    if namespace.is_zero() {
+        format!("name `{name}`")
+    } else {
+        format!("name `{name}` of namespace {}", hash(namespace))
     }
 }
 

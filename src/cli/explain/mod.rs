@@ -14,7 +14,7 @@ pub use slash::{SlashDocument, describe_slash, next_fault, slash_of};
 pub use subject::Subject;
 
 use super::{Global, output::Output, target::Target, validators};
-use crate::types::{Address, Height, U256};
+use crate::types::{Height, U256};
 use clap::{Args, Subcommand};
 
 /// Subcommands of `cess explain`.
@@ -31,8 +31,9 @@ pub enum ExplainCommand {
     Rewards(InEra),
     /// Show what an account was fined, why, and what comes next
     Slash {
-        /// A miner, a validator or a TEE worker
-        address: Address,
+        /// Account of a miner, a validator or a TEE worker, or the name of a miner or a worker
+        #[arg(value_name = "ADDRESS")]
+        who: String,
         /// First block looked at [default: the newest 10,000]
         #[arg(long, value_name = "HEIGHT")]
         from: Option<Height>,
@@ -42,8 +43,9 @@ pub enum ExplainCommand {
 /// Whose, and when.
 #[derive(Debug, Args)]
 pub struct InEra {
-    /// A miner or a validator
-    address: Address,
+    /// Account of a miner or a validator, or a miner's name
+    #[arg(value_name = "ADDRESS")]
+    who: String,
     /// Number of the era [default: the current one for power, the newest that is settled for rewards]
     #[arg(long, value_name = "N")]
     era: Option<u64>,
@@ -55,16 +57,16 @@ pub async fn explain(command: ExplainCommand, global: &Global, output: &Output) 
     let chain = target.chain.as_ref();
     match command {
         ExplainCommand::Committee { era } => validators::committee_document(chain, era, output).await,
-        ExplainCommand::Power(InEra { address, era }) => {
-            let subject = Subject::find(chain, address).await?;
+        ExplainCommand::Power(InEra { who, era }) => {
+            let subject = Subject::named(chain, &who).await?;
             output.document(&power_of(chain, &subject, era).await?, describe_power)
         }
-        ExplainCommand::Rewards(InEra { address, era }) => {
-            let subject = Subject::find(chain, address).await?;
+        ExplainCommand::Rewards(InEra { who, era }) => {
+            let subject = Subject::named(chain, &who).await?;
             output.document(&rewards_of(chain, &subject, era).await?, describe_rewards)
         }
-        ExplainCommand::Slash { address, from } => {
-            let subject = Subject::find(chain, address).await?;
+        ExplainCommand::Slash { who, from } => {
+            let subject = Subject::named(chain, &who).await?;
             output.document(&slash_of(chain, &subject, from).await?, describe_slash)
         }
     }

@@ -7,8 +7,8 @@ use crate::{
         output::table,
         validators::ask,
     },
-    client::{AuditRecord, ChainClient, ChainEvent, audit_record, required_collateral},
-    ledger::abi::IStaking,
+    client::{AuditRecord, ChainClient, ChainEvent, MinerDetail, audit_record, required_collateral},
+    ledger::{abi::IStaking, audit::NO_APPEAL},
     types::{
         Address, Height, U256, format_tokens,
         params::{FAULT_FINES_PERCENT, FAULTS_MAX},
@@ -50,6 +50,26 @@ struct MinerFaults {
     rounds: Vec<AuditRow>,
     /// What was taken.
     fines: Vec<FineRow>,
+    /// Appeals about this miner that were dismissed.
+    dismissed: Vec<DismissedRow>,
+    /// Faults that are not among these rounds: they are of blocks before those looked at.
+    older_faults: u64,
+    /// Block of its registration.
+    since: Height,
+}
+
+#[derive(Debug, Clone, Serialize)]
+struct DismissedRow {
+    block: Height,
+    appeal: u64,
+    round: u64,
+}
+
+/// What events tell of a miner.
+struct Told {
+    rounds: Vec<AuditRow>,
+    fines: Vec<FineRow>,
+    dismissed: Vec<DismissedRow>,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -73,7 +93,11 @@ struct EraRow {
 /// What the events of an account tell.
 #[derive(Default)]
 struct Found {
+    /// Rounds that are or were faults.
     rounds: Vec<AuditRow>,
+    /// The others, which an appeal may turn into faults.
+    passed: Vec<AuditRow>,
+    dismissed: Vec<DismissedRow>,
     fines: Vec<FineRow>,
     verifier: Vec<FineRow>,
 }
@@ -91,9 +115,14 @@ impl Found {
         match event {
             ChainEvent::AuditDecided { miner, .. } if *miner == account => {
                 let is_fault = |row: &AuditRow| row.verdict.is_some_and(|row| row.verdict().is_fault());
-                self.rounds.extend(AuditRow::of(block, event).filter(is_fault));
+                let row = AuditRow::of(block, event);
+                self.passed.extend(row.clone().filter(|row| !is_fault(row)));
+                self.rounds.extend(row.filter(is_fault));
             }
-            ChainEvent::AppealDecided { .. } => self.rounds.iter_mut().for_each(|row| row.appeal(event)),
+            ChainEvent::AppealDecided { .. } | ChainEvent::AuditRefuted { .. } => self.change(account, block, event),
+            ChainEvent::MinerReinstated { account: miner, .. } if *miner == account => {
+                self.fines.push(fine(&none, &none, &none, "back, the forced exit was undone".into()));
+            }
             ChainEvent::MinerFined { account: miner, amount, burnt, bounty } if *miner == account => {
                 self.fines.push(fine(amount, burnt, bounty, "faults in a row".into()));
             }
@@ -101,12 +130,35 @@ impl Found {
                 self.fines.push(fine(&none, &none, &none, "forced out".into()));
             }
             ChainEvent::VerifierFined { verifier, appeal, amount } if *verifier == account => {
-                self.verifier.push(fine(amount, &none, &none, format!("a wrong verdict, appeal {appeal}")));
+                let why = match *appeal {
+                    NO_APPEAL => "a wrong verdict, refuted by the chain".to_owned(),
+                    appeal => format!("a wrong verdict, appeal {appeal}"),
+                };
+                self.verifier.push(fine(amount, &none, &none, why));
             }
             ChainEvent::WorkerFined { account: worker, amount } if *worker == account => {
                 self.verifier.push(fine(amount, &none, &none, "its bond as a TEE worker".into()));
             }
             _ => {}
+        }
+    }
+}
+
+impl Found {
+    /// Takes over what an appeal or a refutation made of a round, whether it was a fault before or is one now.
+    fn change(&mut self, account: Address, block: Height, event: &ChainEvent) {
+        self.passed.iter_mut().chain(&mut self.rounds).for_each(|row| row.appeal(event));
+        let is_fault = |row: &AuditRow| row.verdict.is_some_and(|row| row.verdict().is_fault());
+        // A pass that was none is a fault from now on; a fault that was none stays in the list, with what became of it.
+        let (now_faults, still_passed) = std::mem::take(&mut self.passed).into_iter().partition(is_fault);
+        self.passed = still_passed;
+        let now_faults: Vec<AuditRow> = now_faults;
+        self.rounds.extend(now_faults);
+        self.rounds.sort_by_key(|row| row.round);
+        if let ChainEvent::AppealDecided { appeal, miner, round, upheld: false, .. } = event
+            && *miner == account
+        {
+            self.dismissed.push(DismissedRow { block, appeal: *appeal, round: *round });
         }
     }
 }
@@ -123,12 +175,12 @@ pub async fn slash_of(
     if subject.is_miner() || subject.worker.is_some() || subject.validator {
         each_event(chain, from_block, to_block, |block, event| found.note(account, block, event)).await?;
     }
-    let Found { rounds, fines, verifier } = found;
+    let Found { rounds, fines, verifier, dismissed, .. } = found;
     let miner = match &subject.miner {
         Some(miner) => {
             let (record, required) =
                 (audit_record(chain, account).await?, required_collateral(chain, miner.capacity).await?);
-            Some(MinerFaults::new(&record, required, miner.collateral, rounds, fines))
+            Some(MinerFaults::new(&record, required, miner, Told { rounds, fines, dismissed }))
         }
         None => None,
     };
@@ -140,19 +192,25 @@ pub async fn slash_of(
 }
 
 impl MinerFaults {
-    fn new(record: &AuditRecord, required: U256, there: U256, rounds: Vec<AuditRow>, fines: Vec<FineRow>) -> Self {
+    fn new(record: &AuditRecord, required: U256, miner: &MinerDetail, told: Told) -> Self {
+        let Told { rounds, fines, dismissed } = told;
+        let is_fault = |row: &&AuditRow| row.verdict.is_some_and(|row| row.verdict().is_fault());
+        let shown = u64::try_from(rounds.iter().filter(is_fault).count()).unwrap_or(u64::MAX);
         Self {
+            older_faults: record.faults.saturating_sub(shown),
+            since: miner.since,
             strikes: record.strikes,
             passed: record.passed,
             faults: record.faults,
             fined: record.fined,
             required_collateral: required,
-            collateral: there,
+            collateral: miner.collateral,
             fines_percent: FAULT_FINES_PERCENT,
             forced_out_after: FAULTS_MAX,
             next_fault: next_fault(record.strikes, required),
             rounds,
             fines,
+            dismissed,
         }
     }
 }
@@ -199,11 +257,22 @@ pub fn describe_slash(document: &SlashDocument) -> String {
     if let Some(eras) = &document.validator {
         out.push_str(&describe_eras(eras));
     }
-    out.push_str(&format!(
-        "\nevents of blocks {} to {} were looked at (`--from` looks further back)\n",
-        document.from_block, document.to_block
-    ));
+    out.push_str(&describe_range(document));
     out
+}
+
+/// What was looked at, and what is known to be missing.
+fn describe_range(document: &SlashDocument) -> String {
+    let (from, to) = (document.from_block, document.to_block);
+    let looked = format!("\nevents of blocks {from} to {to} were looked at");
+    match &document.miner {
+        Some(miner) if miner.older_faults > 0 && from > miner.since => {
+            let (older, since) = (miner.older_faults, miner.since);
+            format!("{looked}: {older} older faults, and what they cost, are not shown (`--from {since}` shows all)\n")
+        }
+        _ if from > 1 => format!("{looked} (`--from` looks further back)\n"),
+        _ => format!("{looked}\n"),
+    }
 }
 
 fn describe_miner(miner: &MinerFaults) -> String {
@@ -227,6 +296,9 @@ fn describe_miner(miner: &MinerFaults) -> String {
     if !miner.rounds.is_empty() {
         let rows: Vec<Vec<String>> = miner.rounds.iter().map(AuditRow::cells).collect();
         out.push_str(&format!("\n{}", table(&AUDIT_COLUMNS, &rows)));
+    }
+    for DismissedRow { block, appeal, round } in &miner.dismissed {
+        out.push_str(&format!("appeal {appeal} about round {round} was dismissed in block {block}\n"));
     }
     if !miner.fines.is_empty() {
         out.push_str(&format!("\n{}", describe_fines(&miner.fines)));
@@ -263,6 +335,7 @@ fn describe_eras(eras: &[EraRow]) -> String {
 mod tests {
     use super::*;
     use crate::{
+        client::MinerState,
         ledger::audit::{Outcome, Verdict},
         types::Amount,
     };
@@ -280,15 +353,33 @@ mod tests {
             faults: 2,
             fined: Amount::tokens(1).0 / U256::from(20),
         };
-        let (required, there) = (Amount::tokens(1).0, Amount::tokens(19).0 / U256::from(20));
+        let required = Amount::tokens(1).0;
+        let miner = MinerDetail {
+            account,
+            operator: account,
+            name: "attic".into(),
+            state: MinerState::Active,
+            capacity: 1 << 30,
+            used: 0,
+            held: 0,
+            since: 12,
+            left_at: None,
+            collateral: Amount::tokens(19).0 / U256::from(20),
+            strikes: 2,
+            segments: 0,
+            consumed: 0,
+            idle_bytes: 0,
+            weight: 0,
+        };
+        let Found { rounds, fines, verifier, dismissed, .. } = found;
         SlashDocument {
             account,
             title: "miner attic (0x11)".into(),
             from_block: 1,
             to_block: 900,
-            miner: Some(MinerFaults::new(&record, required, there, found.rounds, found.fines)),
+            miner: Some(MinerFaults::new(&record, required, &miner, Told { rounds, fines, dismissed })),
             validator: None,
-            verifier: found.verifier,
+            verifier,
         }
     }
 
@@ -324,8 +415,51 @@ mod tests {
              block  taken  burnt  for repairs  why\n\
              812    0.05   0.025  0.025        faults in a row\n\
              \n\
-             events of blocks 1 to 900 were looked at (`--from` looks further back)\n"
+             events of blocks 1 to 900 were looked at\n"
         );
+    }
+
+    #[test]
+    fn appeals_change_rounds_both_ways() {
+        let account = Address::repeat_byte(0x11);
+        let verdict = |spot| Verdict { spot, ..Verdict::default() }.encode();
+        let decided = |round, spot, strikes| {
+            let verdict = verdict(spot);
+            ChainEvent::AuditDecided { miner: account, round, verdict, strikes, fined: U256::ZERO }
+        };
+        let ruled = |appeal, round, spot, upheld| {
+            let verdict = verdict(spot);
+            ChainEvent::AppealDecided { appeal, miner: account, round, verdict, upheld }
+        };
+        let (passed, missed) = (Outcome::Passed, Outcome::Missed);
+        let refuted = ChainEvent::AuditRefuted {
+            miner: account,
+            round: 40,
+            by: account,
+            part: 0,
+            outcome: 1,
+            verdict: verdict(passed),
+        };
+        let events = [
+            (780, decided(38, passed, 0)),
+            (800, decided(39, missed, 1)),
+            (812, decided(40, missed, 2)),
+            (830, decided(41, passed, 0)),
+            (840, ruled(1, 39, passed, true)),
+            (841, ruled(2, 38, Outcome::Failed, true)),
+            (842, refuted),
+            (843, ruled(3, 41, passed, false)),
+        ];
+        let text = describe_slash(&SlashDocument { from_block: 100, ..document(&events, account) });
+        let expected = "round  block  verdict                            strikes  fined\n\
+             38     780    data failed (appeal 2)             0\n\
+             39     800    data passed (appeal 1)             1\n\
+             40     812    data passed (shown to the chain)   2\n\
+             appeal 3 about round 41 was dismissed in block 843\n\
+             \n\
+             events of blocks 100 to 900 were looked at: 1 older faults, and what they cost, are not shown (`--from 12` shows all)\n";
+        let squeezed = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(squeezed(&text).ends_with(&squeezed(expected)), "{text}");
     }
 
     #[test]

@@ -3,12 +3,17 @@
 //! Invariant: an account that is nothing on this chain is refused with the commands that list who is something.
 
 use crate::{
-    cli::validators::ask,
-    client::{ChainClient, MinerDetail, RewardAccount, TeeWorker, miner_detail, reward_account, tee_workers},
+    cli::{desk::account_of, validators::ask},
+    client::{
+        ChainClient, MinerDetail, RewardAccount, TeeWorker, miner_detail, miner_details, reward_account, tee_workers,
+    },
     ledger::abi::IStaking,
     types::{Address, Height},
 };
 use anyhow::bail;
+
+/// What is called by a name, and what lists it.
+const WORDS: (&str, &str) = ("miner or TEE worker", "cess miner list");
 
 /// An account and what it is.
 #[derive(Debug, Clone)]
@@ -37,6 +42,16 @@ pub struct EraBlocks {
 }
 
 impl Subject {
+    /// Finds out what the account is that is given, or that a miner or a TEE worker of this name has.
+    pub async fn named(chain: &dyn ChainClient, who: &str) -> anyhow::Result<Self> {
+        let known = async {
+            let miners = miner_details(chain).await?.into_iter().map(|miner| (miner.account, miner.name));
+            let workers = tee_workers(chain).await?.into_iter().map(|worker| (worker.account, worker.name));
+            Ok(miners.chain(workers).collect())
+        };
+        Self::find(chain, account_of(who, known, WORDS).await?).await
+    }
+
     /// Finds out what an account is.
     pub async fn find(chain: &dyn ChainClient, account: Address) -> anyhow::Result<Self> {
         let miner = miner_detail(chain, account).await?;

@@ -112,6 +112,10 @@ mod tests {
             left_at: None,
             collateral: Amount::tokens(1).0,
             strikes: 0,
+            segments: 5,
+            consumed: 0,
+            idle_bytes: 0,
+            weight: 0,
         }
     }
 

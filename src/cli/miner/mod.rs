@@ -1,24 +1,23 @@
 //! `miner`: how miners are, what a miner should do next, and calls in a miner's name.
 //!
-//! Owns which miner and which key a command is about. Invariant: who is only looked at needs no key.
+//! Owns the subcommands. Invariant: who is only looked at needs no key.
 
 mod advice;
 mod calls;
 mod report;
 
 use super::{
-    Global, Usage,
+    Global,
+    appeal::{Claim, appeal},
+    desk::{self, Desk},
     explain::{Subject, describe_power, describe_rewards, describe_slash, power_of, rewards_of, slash_of},
-    home_dir,
     output::{Output, short, table},
     target::Target,
 };
 use crate::{
-    client::{ChainClient, MinerDetail, Signer, Wallet, miner_details},
-    roles,
-    types::{Address, Amount, ByteCount, format_tokens},
+    client::{ChainClient, MinerDetail, miner_details},
+    types::{Address, Amount, ByteCount, Role, format_tokens},
 };
-use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use report::{StatusDocument, describe_status, status_of};
 use serde::Serialize;
@@ -60,6 +59,14 @@ enum MinerCommand {
         #[arg(value_name = "MINER")]
         miner: Option<String>,
     },
+    /// Say that the verdict about a round of this miner's is wrong; the deposit comes back if the validators agree
+    Appeal {
+        /// Number of the round
+        round: u64,
+        /// What it should have been, such as data=passed,idle=missed [default: all that it has against the miner passed]
+        #[arg(long, value_name = "PARTS")]
+        claim: Option<Claim>,
+    },
     /// Add to the collateral
     AddCollateral {
         /// Tokens, such as 4000
@@ -70,77 +77,44 @@ enum MinerCommand {
 /// Runs a subcommand.
 pub async fn miner(args: MinerArgs, global: &Global, output: &Output) -> anyhow::Result<()> {
     let target = Target::find(global)?;
-    let desk = Desk { target: &target, global, node: args.node };
+    let words = WORDS;
+    let desk = Desk { target: &target, global, node: args.node, role: Role::Storage, words };
+    let chain = target.chain.as_ref();
     match args.command {
-        MinerCommand::List => list(target.chain.as_ref(), output).await,
+        MinerCommand::List => list(chain, output).await,
         MinerCommand::Status { miner } => {
-            let account = desk.account(miner.as_deref()).await?;
-            output.document(&status_of(target.chain.as_ref(), account).await?, describe_status)
+            let account = desk.account(miner.as_deref(), miners(chain)).await?;
+            output.document(&status_of(chain, account).await?, describe_status)
         }
         MinerCommand::Explain { miner } => {
-            let account = desk.account(miner.as_deref()).await?;
-            explain(target.chain.as_ref(), account, output).await
+            let account = desk.account(miner.as_deref(), miners(chain)).await?;
+            explain(chain, account, output).await
         }
         MinerCommand::Exit => calls::exit(&desk.wallet().await?, output).await,
         MinerCommand::Withdraw => calls::withdraw(&desk.wallet().await?, output).await,
         MinerCommand::Claim { miner } => {
-            let account = desk.account(miner.as_deref()).await?;
+            let account = desk.account(miner.as_deref(), miners(chain)).await?;
             calls::claim(&desk.wallet().await?, account, output).await
+        }
+        MinerCommand::Appeal { round, claim } => {
+            let wallet = desk.wallet().await?;
+            appeal(&wallet, wallet.address(), round, claim, output).await
         }
         MinerCommand::AddCollateral { amount } => calls::add_collateral(&desk.wallet().await?, amount, output).await,
     }
 }
 
-/// Which miner and which key.
-struct Desk<'a> {
-    target: &'a Target,
-    global: &'a Global,
-    node: Option<PathBuf>,
+/// What a miner is called, and the command that lists all of them.
+const WORDS: (&str, &str) = ("miner", "cess miner list");
+
+/// Accounts and names of all miners.
+async fn miners(chain: &dyn ChainClient) -> anyhow::Result<Vec<(Address, String)>> {
+    Ok(miner_details(chain).await?.into_iter().map(|miner| (miner.account, miner.name)).collect())
 }
 
-impl Desk<'_> {
-    /// The directory of the node: the one given, that of the localnet's node of this name, or the default.
-    fn dir(&self) -> PathBuf {
-        let Some(node) = &self.node else { return home_dir().join("storage") };
-        let named = node.to_str().filter(|_| !node.exists()).and_then(|name| self.target.node_dir(name));
-        named.unwrap_or_else(|| node.clone())
-    }
-
-    fn signer(&self) -> anyhow::Result<Signer> {
-        if let Some(key) = &self.global.key {
-            return Ok(Signer::parse(key).map_err(|e| Usage(e.to_string()))?);
-        }
-        let dir = self.dir();
-        let keys = roles::read_keys(&dir).with_context(|| {
-            format!("no miner is named, and `{}` holds no node (give its account or name, or --node)", dir.display())
-        })?;
-        Ok(Signer::Native(keys.account))
-    }
-
-    async fn wallet(&self) -> anyhow::Result<Wallet> {
-        let chain_id = self.target.chain.status().await?.chain_id;
-        Ok(Wallet::new(self.target.chain.clone(), self.signer()?, chain_id))
-    }
-
-    /// The account meant: the one given, the miner of the name given, or this node's.
-    async fn account(&self, who: Option<&str>) -> anyhow::Result<Address> {
-        match who {
-            None => Ok(self.signer()?.address()),
-            Some(who) => match who.parse() {
-                Ok(account) => Ok(account),
-                Err(_) => named(who, &miner_details(self.target.chain.as_ref()).await?),
-            },
-        }
-    }
-}
-
-fn named(name: &str, miners: &[MinerDetail]) -> anyhow::Result<Address> {
-    let found: Vec<Address> = miners.iter().filter(|miner| miner.name == name).map(|miner| miner.account).collect();
-    match found.as_slice() {
-        [one] => Ok(*one),
-        [] => bail!("no miner is called `{name}` (`cess miner list` shows all)"),
-        [one, more @ ..] => bail!("{} miners are called `{name}`, {one} is one: give the account", more.len() + 1),
-    }
+/// The account that is given, or of the miner that is called so.
+pub async fn account_of(chain: &dyn ChainClient, who: &str) -> anyhow::Result<Address> {
+    desk::account_of(who, miners(chain), WORDS).await
 }
 
 async fn list(chain: &dyn ChainClient, output: &Output) -> anyhow::Result<()> {
@@ -216,16 +190,11 @@ mod tests {
             left_at: None,
             collateral: Amount::tokens(1).0,
             strikes: 2,
+            segments: 0,
+            consumed: 0,
+            idle_bytes: 0,
+            weight: 0,
         }
-    }
-
-    #[test]
-    fn miners_are_found_by_name_if_there_is_one() {
-        let miners = [attic(1), MinerDetail { name: "shed".into(), ..attic(2) }, attic(3)];
-        assert_eq!(named("shed", &miners).unwrap(), Address::repeat_byte(2));
-        let words = named("attic", &miners).unwrap_err().to_string();
-        assert!(words.starts_with("2 miners are called `attic`"), "{words}");
-        assert!(named("cellar", &miners).unwrap_err().to_string().contains("cess miner list"));
     }
 
     #[test]
@@ -252,8 +221,17 @@ mod tests {
         assert!(
             matches!(line.args.command, MinerCommand::AddCollateral { amount } if amount.0 == Amount::tokens(3).0 / U256::from(2))
         );
+        let line = parse(&["appeal", "40", "--claim", "data=passed", "--node", "dir"]).ok().unwrap();
+        assert!(matches!(line.args.command, MinerCommand::Appeal { round: 40, claim: Some(_) }));
         assert!(matches!(parse(&["status"]).ok().unwrap().args.command, MinerCommand::Status { miner: None }));
-        for bad in [&["add-collateral"][..], &["add-collateral", "x"], &["status", "a", "b"], &[]] {
+        for bad in [
+            &["add-collateral"][..],
+            &["add-collateral", "x"],
+            &["status", "a", "b"],
+            &["appeal"],
+            &["appeal", "1", "--claim", "x"],
+            &[],
+        ] {
             assert!(parse(bad).is_err(), "{bad:?}");
         }
     }

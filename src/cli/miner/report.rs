@@ -13,9 +13,9 @@ use super::{
 };
 use crate::{
     client::{
-        AuditRecord, AuditRound, BatchState, ChainClient, IdleBatch, MinerDetail, MinerStanding, RewardAccount,
-        audit_record, audit_round, audit_terms, miner_detail, newest_idle_batch, required_collateral, reward_account,
-        standing,
+        AuditRecord, AuditRound, BatchState, ChainClient, IdleBatch, MinerDetail, MinerStanding, MinerState,
+        RewardAccount, audit_record, audit_round, audit_terms, miner_detail, newest_idle_batch, required_collateral,
+        reward_account, standing,
     },
     types::{
         Address, ByteCount, Height, Params, U256, format_tokens,
@@ -89,7 +89,7 @@ pub async fn status_of(chain: &dyn ChainClient, account: Address) -> anyhow::Res
     let next = advice(&Facts {
         miner: &miner,
         required,
-        segments: standing.segments,
+        segments: miner.segments,
         batch: idle.newest_batch.as_ref(),
         round: round.number,
         answer_until: round.answer_until,
@@ -140,6 +140,7 @@ pub fn describe_status(document: &StatusDocument) -> String {
          state       {} since block {}{left}\n\
          lends       {}, {} of it used by {} columns of files\n\
          idle        {}\n\
+         placement   {}\n\
          collateral  {}, {} required\n\
          audits      {} passed, {} faults, {} in a row, {} fined; round {} is open until block {}{}\n\
          rewards     {} to claim, {} locked, {} paid\n\
@@ -151,7 +152,8 @@ pub fn describe_status(document: &StatusDocument) -> String {
         ByteCount(miner.capacity),
         ByteCount(miner.used),
         miner.held,
-        describe_idle(&document.idle),
+        describe_idle(miner, &document.idle),
+        describe_weight(document),
         format_tokens(miner.collateral),
         format_tokens(document.required_collateral),
         audits.passed,
@@ -177,8 +179,20 @@ pub fn describe_status(document: &StatusDocument) -> String {
     out
 }
 
-fn describe_idle(idle: &IdlePart) -> String {
-    let standing = &idle.standing;
+/// What files come its way.
+fn describe_weight(document: &StatusDocument) -> String {
+    let miner = &document.miner;
+    match miner.weight {
+        0 if miner.state != MinerState::Active => "it is given nothing new, it leaves".to_owned(),
+        0 if miner.collateral < document.required_collateral => {
+            "it is given nothing until its collateral is what is required (`cess miner add-collateral`)".to_owned()
+        }
+        0 => "it is given nothing until idle space of it is certified".to_owned(),
+        weight => format!("weighs {}, of which files come its way", ByteCount(weight)),
+    }
+}
+
+fn describe_idle(miner: &MinerDetail, idle: &IdlePart) -> String {
     let waiting = match &idle.newest_batch {
         Some(batch) if batch.state == BatchState::Waiting => {
             format!("; {} more segments wait for their certificate since block {}", batch.count, batch.height)
@@ -190,16 +204,16 @@ fn describe_idle(idle: &IdlePart) -> String {
     };
     format!(
         "{} certified in {} segments of {}, {} of them taken by data{waiting}",
-        ByteCount(standing.idle),
-        standing.segments,
+        ByteCount(miner.idle_bytes),
+        miner.segments,
         ByteCount(idle.segment_bytes),
-        ByteCount(taken(idle)),
+        ByteCount(taken(miner, idle)),
     )
 }
 
 /// Bytes of certified segments that data has taken.
-fn taken(idle: &IdlePart) -> u64 {
-    idle.segment_bytes / u64::from(IDLE_LIVE_STEPS) * idle.standing.consumed
+fn taken(miner: &MinerDetail, idle: &IdlePart) -> u64 {
+    (idle.segment_bytes / u64::from(IDLE_LIVE_STEPS)).saturating_mul(miner.consumed)
 }
 
 /// The formulas behind the numbers of [`describe_status`].
@@ -216,10 +230,10 @@ pub fn formulas(document: &StatusDocument) -> String {
         format_tokens(document.collateral_per_tib),
         format_tokens(document.required_collateral),
         ByteCount(idle.segment_bytes),
-        idle.standing.segments,
+        miner.segments,
         ByteCount(idle.segment_bytes / u64::from(IDLE_LIVE_STEPS)),
-        idle.standing.consumed,
-        ByteCount(idle.standing.idle),
+        miner.consumed,
+        ByteCount(miner.idle_bytes),
         ByteCount(miner.capacity),
         ByteCount(miner.used),
         ByteCount(miner.capacity.saturating_sub(miner.used)),
@@ -233,7 +247,6 @@ pub fn formulas(document: &StatusDocument) -> String {
 mod tests {
     use super::*;
     use crate::{
-        client::MinerState,
         ledger::audit::{Outcome, Verdict},
         types::Amount,
     };
@@ -252,6 +265,10 @@ mod tests {
             left_at: None,
             collateral: Amount::tokens(1).0,
             strikes: 0,
+            segments: 32,
+            consumed: 256,
+            idle_bytes: 30 << 20,
+            weight: 62 << 20,
         };
         let verdict = Verdict { spot: Outcome::Passed, tags: Outcome::NotDue, idle: Outcome::Passed };
         let record = AuditRecord {
@@ -282,7 +299,8 @@ mod tests {
             strikes: 0,
             fined: U256::ZERO,
         }];
-        let standing = MinerStanding { used: 2 << 20, segments: 32, consumed: 256, idle: 30 << 20 };
+        // What the round began with: data has come since.
+        let standing = MinerStanding { used: 1 << 20, segments: 32, consumed: 128, idle: 31 << 20 };
         let batch = IdleBatch { number: 2, first: 32, count: 16, height: 790, state: BatchState::Waiting };
         StatusDocument {
             height: 805,
@@ -309,6 +327,7 @@ mod tests {
                  lends       64 MiB, 2 MiB of it used by 8 columns of files\n\
                  idle        30 MiB certified in 32 segments of 1 MiB, 2 MiB of them taken by data; 16 more segments wait for \
                  their certificate since block 790\n\
+                 placement   weighs 62 MiB, of which files come its way\n\
                  collateral  1, 1 required\n\
                  audits      38 passed, 1 faults, 0 in a row, 0 fined; round 40 is open until block 839\n\
                  rewards     3 to claim, 0 locked, 0 paid\n\

@@ -129,6 +129,18 @@ pub struct GatewayStatus {
     pub height: Height,
 }
 
+/// Document of `GET /v1/group`: the gateways that serve the same buckets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GatewayGroup {
+    /// X25519 public key that secrets of access keys are sealed to.
+    #[serde(with = "hex::serde")]
+    pub key: [u8; 32],
+    /// Accounts that act for whoever has an access key.
+    pub members: Vec<Address>,
+    /// S3 endpoint of the gateway that answers.
+    pub s3: String,
+}
+
 /// Body of every error answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErrorBody {

@@ -1,6 +1,8 @@
 //! HTTP client of a gateway.
 
-use super::{CommitRequest, ErrorBody, FileStat, GatewayStatus, StoreCall, StoredFile, UploadRequest, UploadState};
+use super::{
+    CommitRequest, ErrorBody, FileStat, GatewayGroup, GatewayStatus, StoreCall, StoredFile, UploadRequest, UploadState,
+};
 use crate::types::FileId;
 use bytes::Bytes;
 use futures::{Stream, StreamExt, TryStreamExt};
@@ -65,6 +67,11 @@ impl GatewayClient {
     pub async fn status(&self) -> Result<GatewayStatus, GatewayError> {
         let request = self.http.get(self.url("/v1/status")).timeout(CONNECT_TIMEOUT);
         self.document(request).await
+    }
+
+    /// The gateways that serve the same buckets.
+    pub async fn group(&self) -> Result<GatewayGroup, GatewayError> {
+        self.document(self.http.get(self.url("/v1/group")).timeout(CONNECT_TIMEOUT)).await
     }
 
     /// Starts an upload, or finds the one with the same idempotency key.

@@ -7,7 +7,7 @@ mod documents;
 mod http;
 
 pub use documents::{
-    CommitRequest, ErrorBody, FileStat, FragmentStat, GatewayStatus, SegmentStat, StoreCall, StoredFile, UploadRequest,
-    UploadState,
+    CommitRequest, ErrorBody, FileStat, FragmentStat, GatewayGroup, GatewayStatus, SegmentStat, StoreCall, StoredFile,
+    UploadRequest, UploadState,
 };
 pub use http::{GatewayClient, GatewayError};

@@ -58,6 +58,18 @@ pub struct MinerDetail {
     pub collateral: U256,
     /// Faults in a row.
     pub strikes: u32,
+    /// Certified segments of idle space.
+    #[serde(default)]
+    pub segments: u64,
+    /// Steps of them, from the first on, that data has taken.
+    #[serde(default)]
+    pub consumed: u64,
+    /// Bytes of idle space that are left.
+    #[serde(default)]
+    pub idle_bytes: u64,
+    /// Its weight where fragments are placed; 0: it is given none.
+    #[serde(default)]
+    pub weight: u64,
 }
 
 /// What a miner had just before a round of audits opened.
@@ -160,5 +172,9 @@ fn detail(miner: IMiners::Miner) -> Result<MinerDetail, ChainError> {
         left_at: (miner.leftAt != 0).then_some(miner.leftAt),
         collateral: miner.collateral,
         strikes: miner.strikes,
+        segments: miner.segments,
+        consumed: miner.consumed,
+        idle_bytes: miner.idle,
+        weight: miner.weight,
     })
 }

@@ -20,8 +20,8 @@ pub use miners::{
 pub use repair::{RepairOrder, repair_claim_blocks, repair_orders};
 pub use rewards::{RewardAccount, RewardEra, RewardShare, reward_account, reward_era, reward_share};
 pub use tee::{
-    Attestation, EpochState, KeyEpoch, TaggedColumns, TeeWorker, WorkerKind, WorkerStanding, key_epochs, tags_of,
-    tee_workers,
+    Attestation, EpochState, KeyEpoch, NextEpoch, TaggedColumns, TeeWorker, WorkerKind, WorkerStanding, key_epochs,
+    key_holders, next_key_epoch, tags_of, tee_worker, tee_workers,
 };
 
 use super::{ChainClient, ChainError};

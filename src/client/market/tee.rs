@@ -2,7 +2,7 @@
 //!
 //! Owns the readings of ITee. Must not know attestations. Invariant: a kind or state this program does not know is an error.
 
-use super::{ask_module, list_all, no_state};
+use super::{ask_known, ask_module, list_all, no_state};
 use crate::{
     client::{ChainClient, ChainError},
     ledger::abi::{ITee, TEE},
@@ -110,6 +110,8 @@ pub struct TeeWorker {
     pub bond: U256,
     /// Whether it may act.
     pub state: WorkerStanding,
+    /// First block in which it gets its bond back; none while it has not left.
+    pub bond_until: Option<Height>,
 }
 
 /// What the tags of a key epoch are worth.
@@ -148,6 +150,19 @@ pub struct KeyEpoch {
     pub state: EpochState,
     /// Columns of files that have tags of it.
     pub columns: u64,
+    /// Height at which it was last of use.
+    pub used_at: Height,
+}
+
+/// When another key epoch may be opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NextEpoch {
+    /// Its number.
+    pub number: u64,
+    /// Block from which on the open one is old; 0 if none is open.
+    pub due: Height,
+    /// Block from which on its key counts as lost if nothing is done with it until then; 0 if no active worker has it.
+    pub lost: Height,
 }
 
 /// The key epoch of the tags of each column of a file, where it has some.
@@ -161,6 +176,11 @@ pub async fn tee_workers(chain: &dyn ChainClient) -> Result<Vec<TeeWorker>, Chai
     found.into_iter().map(worker).collect()
 }
 
+/// The worker of an account, which may have left and not have its bond yet.
+pub async fn tee_worker(chain: &dyn ChainClient, account: Address) -> Result<Option<TeeWorker>, ChainError> {
+    ask_known(chain, TEE, &ITee::getCall { account }).await?.map(worker).transpose()
+}
+
 /// The newest key epochs, the newest first, at most `limit`.
 pub async fn key_epochs(chain: &dyn ChainClient, limit: u64) -> Result<Vec<KeyEpoch>, ChainError> {
     let count = ask_module(chain, TEE, &ITee::epochsCall {}).await?;
@@ -169,6 +189,17 @@ pub async fn key_epochs(chain: &dyn ChainClient, limit: u64) -> Result<Vec<KeyEp
         found.push(epoch(ask_module(chain, TEE, &ITee::epochCall { number }).await?)?);
     }
     Ok(found)
+}
+
+/// When another key epoch may be opened.
+pub async fn next_key_epoch(chain: &dyn ChainClient) -> Result<NextEpoch, ChainError> {
+    let next = ask_module(chain, TEE, &ITee::nextEpochCall {}).await?;
+    Ok(NextEpoch { number: next.number, due: next.due, lost: next.lost })
+}
+
+/// Active workers that have the key of an epoch.
+pub async fn key_holders(chain: &dyn ChainClient, number: u64) -> Result<Vec<Address>, ChainError> {
+    ask_module(chain, TEE, &ITee::holdersCall { number }).await
 }
 
 /// Which columns of a file have tags.
@@ -210,6 +241,7 @@ fn worker(worker: ITee::Worker) -> Result<TeeWorker, ChainError> {
         attested_until: worker.attestedUntil,
         bond: worker.bond,
         state,
+        bond_until: (worker.bondUntil > 0).then_some(worker.bondUntil),
     })
 }
 
@@ -220,8 +252,8 @@ fn epoch(epoch: ITee::Epoch) -> Result<KeyEpoch, ChainError> {
         2 => EpochState::Suspended,
         other => return no_state(&format!("key epoch {}", epoch.number), other),
     };
-    let ITee::Epoch { number, opener, openedAt: opened_at, columns, .. } = epoch;
-    Ok(KeyEpoch { number, opener, opened_at, state, columns })
+    let ITee::Epoch { number, opener, openedAt: opened_at, columns, usedAt: used_at, .. } = epoch;
+    Ok(KeyEpoch { number, opener, opened_at, state, columns, used_at })
 }
 
 #[cfg(test)]

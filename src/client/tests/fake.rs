@@ -1,9 +1,10 @@
 //! A chain made of maps, and a JSON-RPC module in front of it.
 
+use super::fake_names::FakeNames;
 use crate::client::{
     ChainClient, ChainError, ChainEvent, ChainStatus, EventBatch, FileRecord, MinerRecord, TxOutcome, register,
 };
-use crate::ledger::abi::{FILES, IFiles, IMiners, MINERS};
+use crate::ledger::abi::{FILES, IFiles, IMiners, MINERS, NAMES};
 use crate::rpc::{ErrorObjectOwned, RpcModule, error};
 use crate::types::{Address, B256, FileId, Height, Profile, U256};
 use alloy_primitives::{Bytes, keccak256};
@@ -37,6 +38,9 @@ pub struct State {
     pub faults: Vec<(bool, ChainError)>,
     /// Whether a block is made for each submission.
     pub mines: bool,
+    pub names: FakeNames,
+    /// The fault of the next read-only call.
+    pub call_fails: Option<ChainError>,
     /// Revert data of every call, if set.
     pub reverts_with: Option<Bytes>,
 }
@@ -66,8 +70,12 @@ impl FakeChain {
             state.nonce += 1;
         }
         if state.mines {
+            let events: Vec<_> = state.names.apply().into_iter().map(|event| (tx, event)).collect();
             drop(state);
             let height = self.block(Vec::new());
+            if !events.is_empty() {
+                self.state.lock().events.insert(height, EventBatch { height, events });
+            }
             self.state.lock().outcomes.entry(tx).or_insert(outcome(tx, height, None));
         }
         tx
@@ -138,11 +146,19 @@ impl ChainClient for FakeChain {
         Ok(1_000_000_000)
     }
 
-    async fn call(&self, _: Address, _: Bytes) -> Result<Bytes, ChainError> {
-        Ok(Bytes::new())
+    async fn call(&self, to: Address, data: Bytes) -> Result<Bytes, ChainError> {
+        let mut state = self.state.lock();
+        if let Some(fault) = state.call_fails.take() {
+            return Err(fault);
+        }
+        let answer = if to == NAMES { state.names.answer(&data) } else { None };
+        Ok(answer.unwrap_or_default())
     }
 
-    async fn estimate_gas(&self, _: Address, _: Address, _: U256, _: Bytes) -> Result<u64, ChainError> {
+    async fn estimate_gas(&self, _: Address, to: Address, _: U256, data: Bytes) -> Result<u64, ChainError> {
+        if to == NAMES {
+            self.state.lock().names.measure(&data)?;
+        }
         Ok(21_000)
     }
 

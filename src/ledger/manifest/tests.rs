@@ -59,19 +59,29 @@ fn impossible_shapes_are_refused() {
         (of(0, &[]), E::Empty),
         (of(0, &[0]), E::Empty),
         (of(FILE_MAX_BYTES + 1, &[1]), E::TooLarge { size: FILE_MAX_BYTES + 1, max: FILE_MAX_BYTES }),
-        (of(10, &[]), E::SegmentCount { given: 0, expected: 1, size: 10 }),
-        (of(10, &[5, 5]), E::SegmentCount { given: 2, expected: 1, size: 10 }),
-        (of(one, &[full()]), E::SegmentCount { given: 1, expected: 2, size: one }),
-        (of(one, &[1, full()]), E::SegmentLength { index: 0, len: 1, expected: max }),
-        (of(one, &[full() + 1, 0]), E::SegmentLength { index: 0, len: full() + 1, expected: max }),
-        (of(10, &[0]), E::LastSegmentLength { index: 0, len: 0, max }),
-        (of(10, &[u32::MAX]), E::LastSegmentLength { index: 0, len: u32::MAX, max }),
+        (of(10, &[]), E::SegmentCount { given: 0 }),
+        (of(one, &[full() + 1]), E::SegmentLength { index: 0, len: full() + 1, max }),
+        (of(one, &[full() + 1, 0]), E::SegmentLength { index: 0, len: full() + 1, max }),
+        (of(10, &[10, 0]), E::SegmentLength { index: 1, len: 0, max }),
+        (of(10, &[0]), E::SegmentLength { index: 0, len: 0, max }),
+        (of(10, &[u32::MAX]), E::SegmentLength { index: 0, len: u32::MAX, max }),
+        (of(one, &[full()]), E::SizeMismatch { sum: max, size: one }),
         (of(10, &[11]), E::SizeMismatch { sum: 11, size: 10 }),
     ];
     for (manifest, expected) in cases {
         assert_eq!(manifest.check(), Err(expected.clone()));
         assert_eq!(Manifest::read(&codec::encode(&manifest)), Err(expected));
     }
+}
+
+#[test]
+fn a_pack_has_segments_of_any_length() {
+    let pack = of(16 + SEGMENT_MAX_BYTES + 7, &[16, full(), 7]);
+    assert_eq!(pack.check(), Ok(()));
+    assert_eq!(pack.column_bytes(), 256 + (8 << 20) + 256);
+    let segments = vec![entry(1, 1); MANIFEST_MAX_SEGMENTS + 1];
+    let many = Manifest { size: segments.len() as u64, segments };
+    assert_eq!(many.check(), Err(ManifestError::SegmentCount { given: MANIFEST_MAX_SEGMENTS + 1 }));
 }
 
 #[test]

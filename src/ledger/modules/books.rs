@@ -10,8 +10,8 @@ use crate::{
     crypto::SecretKey,
     ledger::{
         abi::{
-            AUDITS, FILES, IAudits, IFiles, IMiners, IRewards, IStaking, ITee, ITerritory, MINERS, REWARDS, STAKING,
-            TEE, TERRITORY,
+            AUDITS, FILES, IAudits, IFiles, IMiners, IRepair, IRewards, IStaking, ITee, ITerritory, MINERS, REPAIR,
+            REWARDS, STAKING, TEE, TERRITORY,
         },
         audit::Rounds,
         manifest::{Manifest, SegmentEntry},
@@ -19,7 +19,7 @@ use crate::{
         receipt::receipt_message,
     },
     types::{
-        Address, Amount, FragmentId, SegmentId, U256,
+        Address, Amount, B256, FragmentId, SegmentId, U256,
         params::{FRAGMENTS, SEGMENT_MAX_BYTES},
     },
 };
@@ -58,6 +58,15 @@ enum Step {
     Exit {
         tag: u8,
     },
+    /// Claims an open order, and lets time pass in which it may lapse.
+    Reserve {
+        tag: u8,
+        pick: prop::sample::Index,
+        blocks: u64,
+    },
+    Settle {
+        pick: prop::sample::Index,
+    },
     Withdraw {
         tag: u8,
     },
@@ -74,6 +83,9 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (1u64..3).prop_map(|eras| Step::EndEra { eras }),
         3 => (tag.clone(), 1u64..20).prop_map(|(tag, eras)| Step::Claim { tag, eras }),
         1 => tag.clone().prop_map(|tag| Step::Exit { tag }),
+        2 => (tag.clone(), any::<prop::sample::Index>(), 0u64..70)
+            .prop_map(|(tag, pick, blocks)| Step::Reserve { tag, pick, blocks }),
+        1 => any::<prop::sample::Index>().prop_map(|pick| Step::Settle { pick }),
         1 => tag.prop_map(|tag| Step::Withdraw { tag }),
     ]
 }
@@ -124,10 +136,28 @@ impl Books {
             Step::Exit { tag } => {
                 let _ = host.call(miner(tag), MINERS, U256::ZERO, &IMiners::exitCall {});
             }
+            Step::Reserve { tag, pick, blocks } => {
+                if let Some((file, column)) = self.order(pick) {
+                    let host = &mut self.world.host;
+                    let deposit = host.view(REPAIR, &IRepair::claimDepositCall { file, column }).unwrap();
+                    let _ = host.call(miner(tag), REPAIR, deposit, &IRepair::claimCall { file, column });
+                    host.advance_to(host.height + blocks);
+                }
+            }
+            Step::Settle { pick } => {
+                if let Some((file, column)) = self.order(pick) {
+                    let _ = self.world.host.call(USER, REPAIR, U256::ZERO, &IRepair::settleCall { file, column });
+                }
+            }
             Step::Withdraw { tag } => {
                 let _ = host.call(miner(tag), MINERS, U256::ZERO, &IMiners::withdrawCall {});
             }
         }
+    }
+
+    fn order(&mut self, pick: prop::sample::Index) -> Option<(B256, u8)> {
+        let orders = self.world.host.view(REPAIR, &IRepair::ordersCall { skip: 0, limit: 100 }).unwrap();
+        (!orders.is_empty()).then(|| pick.get(&orders)).map(|order| (order.file, order.column))
     }
 
     fn store(&mut self, number: u8, segments: u8) {

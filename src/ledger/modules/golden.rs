@@ -4,7 +4,8 @@ mod tee;
 
 use crate::{
     ledger::abi::{
-        ED25519, IAudits, IEd25519, IFiles, IMiners, IRepair, IRewards, IStaking, ITee, ITerritory, STAKING, TERRITORY,
+        ED25519, IAudits, IEd25519, IFiles, IMiners, INames, IRepair, IRewards, IStaking, ITee, ITerritory, STAKING,
+        TERRITORY,
     },
     types::{Address, B256, U256},
 };
@@ -13,6 +14,7 @@ use alloy_sol_types::{SolCall, SolError, SolEvent, SolEventInterface, SolInterfa
 use std::collections::BTreeSet;
 
 mod market;
+mod names;
 mod storage;
 
 const GOLDEN: &str = include_str!("../../../tests/golden/abi.txt");
@@ -54,6 +56,7 @@ pub(super) fn sample_calls() -> Vec<SampleCall> {
     calls.extend(territory_calls());
     calls.extend(tee::calls());
     calls.extend(market::calls());
+    calls.extend(names::calls());
     calls
 }
 
@@ -140,6 +143,7 @@ fn sample_answers() -> Vec<String> {
     answers.extend(territory_answers());
     answers.extend(tee::answers());
     answers.extend(market::answers());
+    answers.extend(names::answers());
     answers
 }
 
@@ -320,6 +324,7 @@ fn sample_events() -> Vec<String> {
     events.extend(territory_events());
     events.extend(tee::events());
     events.extend(market::events());
+    events.extend(names::events());
     events
 }
 
@@ -365,6 +370,7 @@ fn sample_errors() -> Vec<(String, [u8; 4])> {
     errors.extend(territory_errors());
     errors.extend(tee::errors());
     errors.extend(market::errors());
+    errors.extend(names::errors());
     errors
 }
 
@@ -435,7 +441,14 @@ fn encodings_are_the_golden_ones() {
     let errors = sample_errors().into_iter().map(|(line, _)| line);
     let lines: Vec<String> = calls.chain(sample_answers()).chain(sample_events()).chain(errors).collect();
     let expected = lines.join("\n") + "\n";
-    assert!(expected == GOLDEN, "tests/golden/abi.txt is out of date, expected:\n{expected}");
+    if std::env::var_os("CESS_GOLDEN_WRITE").is_some() {
+        std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/abi.txt"), &expected).unwrap();
+        return;
+    }
+    assert!(
+        expected == GOLDEN,
+        "tests/golden/abi.txt is out of date (CESS_GOLDEN_WRITE=1 writes it), expected:\n{expected}"
+    );
 }
 
 #[test]
@@ -450,6 +463,7 @@ fn every_event_and_error_has_a_golden_encoding() {
         .chain(IEd25519::IEd25519Errors::selectors())
         .chain(IAudits::IAuditsErrors::selectors())
         .chain(IRewards::IRewardsErrors::selectors())
+        .chain(INames::INamesErrors::selectors())
         .collect();
     assert_eq!(sampled, declared);
     let declared = IStaking::IStakingEvents::COUNT
@@ -459,6 +473,7 @@ fn every_event_and_error_has_a_golden_encoding() {
         + ITee::ITeeEvents::COUNT
         + IRepair::IRepairEvents::COUNT
         + IAudits::IAuditsEvents::COUNT
-        + IRewards::IRewardsEvents::COUNT;
+        + IRewards::IRewardsEvents::COUNT
+        + INames::INamesEvents::COUNT;
     assert_eq!(sample_events().len(), declared);
 }

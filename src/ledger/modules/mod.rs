@@ -1,6 +1,6 @@
 //! The storage protocol as precompiled contracts: one module per Solidity interface, at a fixed address.
 //!
-//! Owns the rules of staking, miners, files, territories and ed25519 checks, and their state as Solidity-layout slots under each module's address.
+//! Owns the rules of staking, miners, files, territories, names and ed25519 checks, and their state as Solidity-layout slots under each module's address.
 //! Must not know the EVM that hosts it, disks or sockets. Invariants: a call is all or nothing; everything a module computes
 //! is a function of state, block and call data; its cost in gas grows with its work.
 //!
@@ -14,6 +14,7 @@ mod files;
 mod genesis;
 mod host;
 mod miners;
+mod names;
 mod repair;
 mod rewards;
 mod staking;
@@ -32,16 +33,18 @@ mod surface;
 mod testing;
 
 use crate::{
-    ledger::abi::{AUDITS, ED25519, FILES, MINERS, REPAIR, REWARDS, STAKING, TEE, TERRITORY},
+    ledger::abi::{AUDITS, ED25519, FILES, MINERS, NAMES, REPAIR, REWARDS, STAKING, TEE, TERRITORY},
     types::{Address, B256},
 };
 use alloy_primitives::Bytes;
 
 pub use crate::consensus::election::{CREDIT_ERAS, CREDIT_WEIGHTS, SCORE_WEIGHTS};
+pub use audits::PROVE_MAX_EPOCHS;
 pub use files::LIST_MAX_FILES;
 pub use genesis::{ModuleStorage, TerritoryGift, genesis_storage};
 pub use host::{ModuleError, ModuleHost};
 pub use miners::{LIST_MAX_MINERS, MINER_NAME_MAX_BYTES, required_collateral};
+pub use names::{LABEL_MAX_BYTES, LIST_MAX_NAMES, NAME_MAX_BYTES, VALUE_MAX_BYTES, namespace};
 pub use staking::{
     BEACON_RING, CANDIDATES_MAX, COMMITTEE_MAX_SEATS, EMISSION_YEARS, ValidatorSeat, Work, calls as staking_calls,
     era_emission,
@@ -65,6 +68,7 @@ pub fn dispatch(module: Address, input: &[u8], host: &mut dyn ModuleHost) -> Res
         TEE => tee::dispatch(input, host),
         REPAIR => repair::dispatch(input, host),
         REWARDS => rewards::dispatch(input, host),
+        NAMES => names::dispatch(input, host),
         ED25519 => ed25519::dispatch(input, host),
         _ => Err(ModuleError::Fatal(format!("no module lives at {module}"))),
     }

@@ -7,8 +7,8 @@ use super::{
 };
 use crate::{
     ledger::abi::{
-        AUDITS, ED25519, FILES, IAudits, IEd25519, IFiles, IMiners, IRepair, IRewards, IStaking, ITee, ITerritory,
-        MINERS, MODULES, REPAIR, REWARDS, STAKING, TEE, TERRITORY,
+        AUDITS, ED25519, FILES, IAudits, IEd25519, IFiles, IMiners, INames, IRepair, IRewards, IStaking, ITee,
+        ITerritory, MINERS, MODULES, NAMES, REPAIR, REWARDS, STAKING, TEE, TERRITORY,
     },
     types::{Address, U256},
 };
@@ -28,6 +28,7 @@ fn selectors() -> Vec<(Address, Vec<[u8; 4]>)> {
         (TEE, ITee::ITeeCalls::selectors().collect()),
         (AUDITS, IAudits::IAuditsCalls::selectors().collect()),
         (REWARDS, IRewards::IRewardsCalls::selectors().collect()),
+        (NAMES, INames::INamesCalls::selectors().collect()),
         (ED25519, IEd25519::IEd25519Calls::selectors().collect()),
     ]
 }
@@ -50,11 +51,14 @@ fn writes() -> BTreeSet<[u8; 4]> {
         IRepair::surrenderCall::SELECTOR,
         IRepair::claimCall::SELECTOR,
         IRepair::completeCall::SELECTOR,
+        IRepair::settleCall::SELECTOR,
         IFiles::storeCall::SELECTOR,
         IFiles::storeInCall::SELECTOR,
         IFiles::reassignCall::SELECTOR,
         IFiles::purgeCall::SELECTOR,
         IFiles::removeCall::SELECTOR,
+        IFiles::storeForCall::SELECTOR,
+        IFiles::removeForCall::SELECTOR,
         ITerritory::mintCall::SELECTOR,
         ITerritory::expandCall::SELECTOR,
         ITerritory::renewCall::SELECTOR,
@@ -83,7 +87,11 @@ fn writes() -> BTreeSet<[u8; 4]> {
         IAudits::appealCall::SELECTOR,
         IAudits::ruleCall::SELECTOR,
         IAudits::reclaimCall::SELECTOR,
+        IAudits::refuteCall::SELECTOR,
         IRewards::claimCall::SELECTOR,
+        INames::setCall::SELECTOR,
+        INames::removeCall::SELECTOR,
+        INames::approveCall::SELECTOR,
     ]
     .into()
 }
@@ -103,6 +111,7 @@ fn payable() -> BTreeSet<[u8; 4]> {
         ITee::registerCall::SELECTOR,
         ITee::attestCall::SELECTOR,
         IAudits::appealCall::SELECTOR,
+        IRepair::claimCall::SELECTOR,
     ]
     .into()
 }

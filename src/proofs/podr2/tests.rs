@@ -597,7 +597,7 @@ proptest! {
         units in prop::collection::vec(4usize..1_200, 1..3), seed in any::<u8>(),
         place in any::<prop::sample::Index>(), change in 1u8.., round in any::<u64>(),
     ) {
-        let store: Vec<Stored> = units.iter().zip(seed..).map(|(units, seed)| stored(seed, units * 64)).collect();
+        let store: Vec<Stored> = units.iter().zip(0..).map(|(units, nth)| stored(seed.wrapping_add(nth), units * 64)).collect();
         let challenge = Challenge::of(&AuditRound { round, ..sample() });
         prop_assert!(accepts(&challenge, &store, &prove_all(&challenge, &store)));
         let tagged: Vec<Tagged<'_>> = store.iter().map(as_tagged).collect();

@@ -78,15 +78,8 @@ impl AuditChallenge {
         if total == 0 {
             return Err(PoisError::NothingLive { segments: segments.len() });
         }
-        let Transcript { beacon, chain, miner, round } = transcript;
-        let seed = tagged(DOMAIN_IDLE_AUDIT, &[beacon, &chain.to_le_bytes(), miner.as_slice(), &round.to_le_bytes()]);
-        let mut draws = stream(DOMAIN_IDLE_AUDIT, &seed);
         let mut asked: BTreeMap<usize, Asked> = BTreeMap::new();
-        for _ in 0..IDLE_AUDIT_LEAVES {
-            let mut word = [0; 16];
-            draws.fill(&mut word);
-            // 128 bits against fewer than 64: the remainder is even to 2^-64.
-            let choice = u64::try_from(u128::from_le_bytes(word) % u128::from(total)).expect("below 64 bits");
+        for choice in choices(transcript, total) {
             let place = ends.partition_point(|&end| end <= choice);
             let LiveSegment { number, root, .. } = segments[place];
             // Counted from the end, where the live range of every segment lies.
@@ -95,6 +88,33 @@ impl AuditChallenge {
             asked.entry(place).or_insert_with(|| Asked { number, root, leaves: BTreeSet::new() }).leaves.insert(leaf);
         }
         Ok(Self { shape, asked })
+    }
+
+    /// As [`AuditChallenge::draw`], of `segments` segments of which data has taken `taken` steps, from the first one on. `read` gives number and
+    /// root of the segment at a place, and is called for those alone that are asked for. Nothing if no leaf is live.
+    pub fn draw_counted<E>(
+        shape: Shape,
+        transcript: &Transcript,
+        segments: u64,
+        taken: u64,
+        mut read: impl FnMut(u64) -> Result<(u64, Digest), E>,
+    ) -> Result<Option<Self>, E> {
+        let live = segments.saturating_mul(u64::from(IDLE_LIVE_STEPS)).saturating_sub(taken);
+        let (total, leaves) = (live.saturating_mul(u64::from(shape.step_leaves())), u64::from(shape.leaves()));
+        let mut asked: BTreeMap<u64, BTreeSet<u32>> = BTreeMap::new();
+        if total == 0 {
+            return Ok(None);
+        }
+        for choice in choices(transcript, total) {
+            let leaf = choice.saturating_add(taken.saturating_mul(u64::from(shape.step_leaves())));
+            let within = u32::try_from(leaf % leaves).expect("a segment has fewer than 2^32 leaves");
+            asked.entry(leaf / leaves).or_default().insert(within);
+        }
+        let read = |(place, (at, leaves)): (usize, (u64, BTreeSet<u32>))| {
+            let (number, root) = read(at)?;
+            Ok((place, Asked { number, root, leaves }))
+        };
+        Ok(Some(Self { shape, asked: asked.into_iter().enumerate().map(read).collect::<Result<_, E>>()? }))
     }
 
     /// Number and leaves of each segment asked for, in order.
@@ -119,6 +139,19 @@ impl AuditChallenge {
         }
         Ok(())
     }
+}
+
+/// The leaves a round asks for, by their place among the live ones, of which there are `total`.
+fn choices(transcript: &Transcript, total: u64) -> impl Iterator<Item = u64> + use<> {
+    let Transcript { beacon, chain, miner, round } = transcript;
+    let seed = tagged(DOMAIN_IDLE_AUDIT, &[beacon, &chain.to_le_bytes(), miner.as_slice(), &round.to_le_bytes()]);
+    let mut draws = stream(DOMAIN_IDLE_AUDIT, &seed);
+    (0..IDLE_AUDIT_LEAVES).map(move |_| {
+        let mut word = [0; 16];
+        draws.fill(&mut word);
+        // 128 bits against fewer than 64: the remainder is even to 2^-64.
+        u64::try_from(u128::from_le_bytes(word) % u128::from(total)).expect("below 64 bits")
+    })
 }
 
 /// Live leaves up to and including each segment.

@@ -54,9 +54,12 @@ impl Verifier {
         // A verdict falls at the latest when the round after has closed.
         for round in newest.saturating_sub(2)..=newest {
             let wrong = self.holdings().read(move |index| wrong_verdicts(index, round)).await?;
-            for (miner, vote, verdict) in wrong {
+            for (miner, vote, (decided, better)) in wrong {
                 worker.busy(format!("appeal about round {round} of {miner}"));
-                self.appeal(round, miner, verdict).await?;
+                let stands = self.refute(round, miner, decided, better).await?;
+                if let Some(verdict) = stands.and_then(|stands| vote.objection(stands.encode())) {
+                    self.appeal(round, miner, verdict).await?;
+                }
                 let vote = OwnVote { appealed: true, ..vote };
                 self.holdings().read(move |index| index.set_own_vote(round, &miner, &vote)).await?;
             }
@@ -86,7 +89,9 @@ impl Verifier {
     /// Rules about open appeals, if this node has a seat.
     pub(super) async fn rule_all(&self, worker: &Worker) -> Result<(), JudgeError> {
         let open = self.holdings().read(|index| index.appeals()).await?;
-        let open: Vec<(u64, AppealEntry)> = open.into_iter().filter(|(_, entry)| !entry.ruled).collect();
+        let first = self.holdings().read(|index| index.first_round()).await?;
+        let open = open.into_iter().filter(|(_, entry)| !entry.ruled && entry.round >= first);
+        let open: Vec<(u64, AppealEntry)> = open.collect();
         if open.is_empty() || !views::is_seated(self.judge.chain.as_ref(), self.wallet.address()).await? {
             return Ok(());
         }
@@ -127,16 +132,20 @@ impl Verifier {
     }
 }
 
-/// Verdicts of a round to appeal against, with what should stand instead.
+/// A verdict, and what should stand instead.
+type Wrong = (Verdict, Verdict);
+
+/// Verdicts of a round to appeal against.
 fn wrong_verdicts(
     index: &super::HoldingsIndex,
     round: u64,
-) -> Result<Vec<(Address, OwnVote, Verdict)>, super::IndexError> {
+) -> Result<Vec<(Address, OwnVote, Wrong)>, super::IndexError> {
     let mut wrong = Vec::new();
     for (miner, vote) in index.own_votes(round)?.into_iter().filter(|(_, vote)| !vote.appealed) {
         let decided = index.round(round, &miner)?.decided;
-        if let Some(better) = decided.and_then(|decided| vote.objection(decided)) {
-            wrong.push((miner, vote, better));
+        let better = decided.and_then(|decided| vote.objection(decided));
+        if let Some(found) = decided.and_then(Verdict::decode).zip(better) {
+            wrong.push((miner, vote, found));
         }
     }
     Ok(wrong)

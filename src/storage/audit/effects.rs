@@ -13,8 +13,14 @@ use crate::{
     client::{ChainEvent, EventStep},
     codec::{self, Wire},
     kv::{Batch, Column, Durability},
-    types::{Address, FileId, Height, params::FRAGMENTS},
+    ledger::modules::PROVE_MAX_EPOCHS,
+    types::{
+        Address, B256, FileId, Height,
+        params::{FRAGMENTS, TAG_EPOCHS_KEPT},
+    },
 };
+
+const _: () = assert!(TAG_EPOCHS_KEPT < PROVE_MAX_EPOCHS as u64, "proofs of all epochs fit a call");
 
 /// Appeals may be open for this many of the profile's periods after a round: votes, the appeal, its judgement.
 const KEEP_APPEAL_PERIODS: u64 = 3;
@@ -42,11 +48,15 @@ impl HoldingsIndex {
                 self.repaired(height, file, *column, to, from)
             }
             ChainEvent::FileTagged { file, epoch, columns, .. } => self.tagged(height, file, *epoch, *columns),
-            ChainEvent::EpochOpened { epoch, key, .. } => self.epoch_opened(*epoch, key),
+            ChainEvent::EpochOpened { epoch, key, .. } => self.epoch_opened(height, *epoch, key),
             ChainEvent::EpochClosed { epoch } => self.change_epoch(*epoch, |entry| entry.open = false),
             ChainEvent::EpochSuspended { epoch } => self.suspended(height, *epoch),
-            ChainEvent::KeyHandedOver { epoch, to, sealed, .. } => self.handed_over(*epoch, to, sealed),
-            ChainEvent::MinerRegistered { account, .. } => self.miner_joined(height, account),
+            ChainEvent::KeyHandedOver { epoch, to, seal_key, sealed, .. } => {
+                self.handed_over(*epoch, to, seal_key, sealed)
+            }
+            ChainEvent::MinerRegistered { account, .. } | ChainEvent::MinerReinstated { account, .. } => {
+                self.miner_joined(height, account)
+            }
             ChainEvent::MinerExited { account, .. } | ChainEvent::MinerLost { account, .. } => {
                 self.delete(key(prefix::MINER, &[account.as_slice()]))
             }
@@ -73,6 +83,10 @@ impl HoldingsIndex {
             ChainEvent::AuditDecided { miner, round, verdict, .. } => {
                 self.change_round(*round, miner, |entry| entry.decided = Some(*verdict))
             }
+            ChainEvent::AuditRefuted { miner, round, verdict, .. } => self.change_round(*round, miner, |entry| {
+                // Before there is a verdict the event has none.
+                entry.decided = entry.decided.map(|_| *verdict);
+            }),
             ChainEvent::AppealOpened { appeal, miner, round, .. } => {
                 let entry = AppealEntry { miner: miner.0.0, round: *round, height, ruled: false };
                 self.write(&key(prefix::APPEAL, &[&appeal.to_be_bytes()]), &entry)
@@ -93,6 +107,7 @@ impl HoldingsIndex {
             untagged_since: Some(height),
         };
         for (column, holder) in (0u8..).zip(&holders) {
+            self.end_holds(height, height.saturating_sub(1), file, holder, &mut batch)?;
             let hold = Hold { column, until: None, tags: Vec::new() };
             put(&mut batch, hold_key(holder, file, height), &hold);
         }
@@ -125,6 +140,8 @@ impl HoldingsIndex {
         let Some(mut entry) = self.file(file)?.filter(|_| at < FRAGMENTS) else { return Ok(()) };
         let mut batch = Batch::new();
         self.release(height, file, from, &mut batch)?;
+        // An index that was filled from the state may have the column at its new holder already.
+        self.end_holds(height, height.saturating_sub(1), file, to, &mut batch)?;
         put(&mut batch, hold_key(to, file, height), &Hold { column, until: None, tags: Vec::new() });
         (entry.holders[at], entry.since[at], entry.tagged[at]) = (to.0.0, height, None);
         self.wait_for_tags(height, file, &mut entry, &mut batch);
@@ -152,14 +169,18 @@ impl HoldingsIndex {
         Ok(self.kv.write(batch, Durability::Buffered)?)
     }
 
-    fn epoch_opened(&self, epoch: u64, group_key: &[u8]) -> Result<(), IndexError> {
+    fn epoch_opened(&self, height: Height, epoch: u64, group_key: &[u8]) -> Result<(), IndexError> {
         let entry = EpochEntry { key: group_key.to_vec(), open: true, suspended: None };
-        self.write(&key(prefix::EPOCH, &[&epoch.to_be_bytes()]), &entry)
+        self.write(&key(prefix::EPOCH, &[&epoch.to_be_bytes()]), &entry)?;
+        match epoch.checked_sub(TAG_EPOCHS_KEPT) {
+            Some(oldest) => self.tag_anew(height, |tagged| tagged <= oldest),
+            None => Ok(()),
+        }
     }
 
-    fn handed_over(&self, epoch: u64, to: &Address, sealed: &[u8]) -> Result<(), IndexError> {
+    fn handed_over(&self, epoch: u64, to: &Address, seal_key: &B256, sealed: &[u8]) -> Result<(), IndexError> {
         let mut batch = Batch::new();
-        batch.put(Column::Holdings, handed_key(epoch, to), sealed);
+        batch.put(Column::Holdings, handed_key(epoch, to), [seal_key.as_slice(), sealed].concat());
         Ok(self.kv.write(batch, Durability::Buffered)?)
     }
 
@@ -169,16 +190,19 @@ impl HoldingsIndex {
         self.write(&key(prefix::EPOCH, &[&epoch.to_be_bytes()]), &entry)
     }
 
-    /// Every column with tags of the epoch waits for others.
     fn suspended(&self, height: Height, epoch: u64) -> Result<(), IndexError> {
         self.change_epoch(epoch, |entry| (entry.open, entry.suspended) = (false, Some(height)))?;
+        self.tag_anew(height, |tagged| tagged == epoch)
+    }
+
+    /// Every column with tags of such an epoch waits for others. What a round is about does not change by that.
+    fn tag_anew(&self, height: Height, is_past: impl Fn(u64) -> bool) -> Result<(), IndexError> {
         self.each(&[prefix::FILE], |file_key, value| {
             let mut entry: FileEntry = codec::decode(value)?;
-            let Some(file) = file_at(file_key, 1).filter(|_| entry.tagged.contains(&Some(epoch))) else {
-                return Ok(());
-            };
+            let waits = |tagged: &Option<u64>| tagged.is_some_and(&is_past);
+            let Some(file) = file_at(file_key, 1).filter(|_| entry.tagged.iter().any(waits)) else { return Ok(()) };
             let mut batch = Batch::new();
-            entry.tagged.iter_mut().filter(|tagged| **tagged == Some(epoch)).for_each(|tagged| *tagged = None);
+            entry.tagged.iter_mut().filter(|tagged| waits(tagged)).for_each(|tagged| *tagged = None);
             self.wait_for_tags(height, &file, &mut entry, &mut batch);
             put(&mut batch, file_key.to_vec(), &entry);
             Ok(self.kv.write(batch, Durability::Buffered)?)
@@ -204,10 +228,22 @@ impl HoldingsIndex {
 
     /// Ends what `holder` holds of the file.
     fn release(&self, height: Height, file: &FileId, holder: &Address, batch: &mut Batch) -> Result<(), IndexError> {
+        self.end_holds(height, height, file, holder, batch)
+    }
+
+    /// Ends at `height` what `holder` has held of the file since `began` or before.
+    fn end_holds(
+        &self,
+        height: Height,
+        began: Height,
+        file: &FileId,
+        holder: &Address,
+        batch: &mut Batch,
+    ) -> Result<(), IndexError> {
         self.each(&key(prefix::HOLD, &[holder.as_slice(), file.as_bytes()]), |key, value| {
             let mut hold: Hold = codec::decode(value)?;
-            let began = number_at(key, 53).is_some_and(|since| since <= height);
-            if hold.until.is_none() && began {
+            let is_old = number_at(key, 53).is_some_and(|since| since <= began);
+            if hold.until.is_none() && is_old {
                 hold.until = Some(height);
                 put(batch, key.to_vec(), &hold);
                 batch.put(Column::Holdings, stale_key(height, key), []);

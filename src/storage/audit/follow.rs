@@ -2,19 +2,31 @@
 //!
 //! Owns the task and the height others wait for. Must not know what the index is for.
 
-use super::index::{HoldingsIndex, IndexError};
+use super::{
+    index::{HoldingsIndex, IndexError},
+    restore::restore,
+};
 use crate::{
-    client::{ChainClient, EventFollower},
+    client::{ChainClient, EventFollower, EventStep},
+    network::Network,
     runtime::{Criticality, Node, Phase, Worker},
     types::Height,
 };
 use std::{sync::Arc, time::Duration};
-use tokio::{sync::watch, task::spawn_blocking, time::sleep};
+use tokio::{
+    sync::{Notify, OnceCell, watch},
+    task::spawn_blocking,
+    time::sleep,
+};
 
 /// Blocks an index may be behind the chain and still be in step with it.
 const LAG_MAX_BLOCKS: Height = 4;
 /// Pause after a failure.
 const PAUSE: Duration = Duration::from_secs(1);
+/// Pause before the state is read again, which is work for the whole chain's files.
+const RESTORE_PAUSE: Duration = Duration::from_secs(10);
+/// How long one wait for a block lasts.
+const STEP_WAIT: Duration = Duration::from_secs(20);
 
 /// An index that follows the chain. Cheap to clone.
 #[derive(Clone)]
@@ -22,6 +34,17 @@ pub struct Holdings {
     chain: Arc<dyn ChainClient>,
     index: Arc<HoldingsIndex>,
     height: watch::Receiver<Height>,
+    /// The way to other verifiers, once there is one.
+    network: Arc<OnceCell<Arc<dyn Network>>>,
+    networked: Arc<Notify>,
+}
+
+/// What the task that follows works with.
+struct Following {
+    chain: Arc<dyn ChainClient>,
+    holdings: Holdings,
+    sender: watch::Sender<Height>,
+    worker: Worker,
 }
 
 impl Holdings {
@@ -30,16 +53,33 @@ impl Holdings {
         let from = index.height()?;
         let (sender, height) = watch::channel(from);
         let index = Arc::new(index);
-        let this = Self { chain: chain.clone(), index: index.clone(), height };
-        let (worker, follower) = (node.workers.register("index holdings"), EventFollower::new(chain, from + 1));
+        let this = Self { chain: chain.clone(), index, height, network: Arc::default(), networked: Arc::default() };
+        let worker = node.workers.register("index holdings");
+        let following = Following { chain, holdings: this.clone(), sender, worker };
         let stopping = node.tasks.stopping(Phase::Produce);
         node.tasks.spawn(Phase::Produce, "holdings-index", Criticality::Critical, async move {
             tokio::select! {
-                result = follow(index, follower, sender, worker) => Ok(result?),
+                result = following.run(from) => Ok(result?),
                 () = stopping.cancelled() => Ok(()),
             }
         });
         Ok(this)
+    }
+
+    /// Gives it the way to other verifiers, which have what this node's chain has not.
+    pub(super) fn set_network(&self, network: Arc<dyn Network>) {
+        if self.network.set(network).is_ok() {
+            self.networked.notify_one();
+        }
+    }
+
+    async fn network(&self) -> Arc<dyn Network> {
+        loop {
+            if let Some(network) = self.network.get() {
+                return network.clone();
+            }
+            self.networked.notified().await;
+        }
     }
 
     /// The index.
@@ -82,19 +122,50 @@ impl Holdings {
     }
 }
 
-async fn follow(
-    index: Arc<HoldingsIndex>,
-    mut follower: EventFollower,
-    height: watch::Sender<Height>,
-    worker: Worker,
-) -> Result<(), IndexError> {
-    loop {
-        let step = follower.next().await;
-        worker.busy(format!("blocks {} to {}", step.from, step.to));
-        let (index, to) = (index.clone(), step.to);
+impl Following {
+    /// Follows from the block after `done` on.
+    async fn run(self, done: Height) -> Result<(), IndexError> {
+        let mut follower = EventFollower::new(self.chain.clone(), done + 1);
+        loop {
+            match follower.step(STEP_WAIT).await {
+                Ok(Some(step)) => self.apply(step).await?,
+                Ok(None) => {}
+                Err(error) if error.is_pruned() => {
+                    let from = self.restore().await;
+                    self.sender.send_replace(from);
+                    follower = EventFollower::new(self.chain.clone(), from + 1);
+                }
+                Err(error) => {
+                    self.worker.error(&error);
+                    tracing::warn!(height = follower.position(), %error, "events cannot be read, trying again");
+                    sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+
+    async fn apply(&self, step: EventStep) -> Result<(), IndexError> {
+        self.worker.busy(format!("blocks {} to {}", step.from, step.to));
+        let (index, to) = (self.holdings.index.clone(), step.to);
         blocking(move || index.apply(&step)).await?;
-        height.send_replace(to);
-        worker.idle();
+        self.sender.send_replace(to);
+        self.worker.idle();
+        Ok(())
+    }
+
+    /// Fills the index from the state, however long it takes.
+    async fn restore(&self) -> Height {
+        let network = self.holdings.network().await;
+        loop {
+            match restore(self.chain.as_ref(), network.as_ref(), &self.holdings.index, &self.worker).await {
+                Ok(from) => return from,
+                Err(error) => {
+                    self.worker.error(&error);
+                    tracing::error!(%error, "what miners hold cannot be taken over from the state, trying again");
+                    sleep(RESTORE_PAUSE).await;
+                }
+            }
+        }
     }
 }
 

@@ -67,6 +67,15 @@ pub struct OpenEpoch {
     pub key: GroupKey,
 }
 
+/// The key of an epoch as it was handed to a worker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Handed {
+    /// The worker's key that it is sealed to.
+    pub seal_key: [u8; 32],
+    /// The epoch's secret, sealed.
+    pub sealed: Vec<u8>,
+}
+
 /// The index. Calls block on the disk.
 pub struct HoldingsIndex {
     pub(super) kv: Arc<dyn Kv>,
@@ -171,9 +180,11 @@ impl HoldingsIndex {
         Ok(self.epoch(epoch)?.is_none_or(|entry| entry.suspended.is_some_and(|at| at <= prove_until)))
     }
 
-    /// The key of an epoch as it was sealed for a worker, if it was handed over.
-    pub fn handed(&self, epoch: u64, worker: &Address) -> Result<Option<Vec<u8>>, IndexError> {
-        Ok(self.kv.get(Column::Holdings, &handed_key(epoch, worker))?)
+    /// The key of an epoch as it was last sealed for a worker, if it was handed over.
+    pub fn handed(&self, epoch: u64, worker: &Address) -> Result<Option<Handed>, IndexError> {
+        let bytes = self.kv.get(Column::Holdings, &handed_key(epoch, worker))?;
+        let parts = bytes.as_deref().and_then(|bytes| bytes.split_first_chunk());
+        Ok(parts.map(|(seal_key, sealed)| Handed { seal_key: *seal_key, sealed: sealed.to_vec() }))
     }
 
     /// The epoch that takes new tags.

@@ -170,11 +170,11 @@ impl Judge {
         digest: &[u8; 32],
         asked: Asked,
     ) -> Option<Bytes> {
+        // Other bytes than those it committed to are no answer.
         let answer = self.sources.answer(round.number, miner, part, digest).await;
-        let right = answer.as_ref().is_some_and(|bytes| crate::crypto::hash::content(bytes) == *digest);
-        match asked {
-            Asked::Everybody if !right => self.sources.evidence(round.number, miner, part, digest).await.or(answer),
-            _ => answer,
+        match answer.filter(|bytes| crate::crypto::hash::content(bytes) == *digest) {
+            None if asked == Asked::Everybody => self.sources.evidence(round.number, miner, part, digest).await,
+            answer => answer,
         }
     }
 

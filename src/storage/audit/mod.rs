@@ -12,6 +12,8 @@ mod follow;
 mod index;
 mod judge;
 mod records;
+mod refute;
+mod restore;
 mod sources;
 #[cfg(test)]
 mod tests;
@@ -23,9 +25,10 @@ mod votes;
 
 pub use findings::{Finding, Findings};
 pub use follow::Holdings;
-pub use index::{Audited, HoldingsIndex, IndexError, OpenEpoch, group_key};
+pub use index::{Audited, Handed, HoldingsIndex, IndexError, OpenEpoch, group_key};
 pub use judge::{Asked, Judge, JudgeError, Look, Round};
 pub use records::{EpochEntry, FileEntry, OwnVote, RoundEntry};
+pub use restore::MANIFESTS;
 pub use sources::{EVIDENCE, Sources};
 pub use verifier::Verifier;
 pub use views::{ask, taggers, workers};

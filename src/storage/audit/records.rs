@@ -36,7 +36,7 @@ pub(super) mod prefix {
     pub const MINER: u8 = b'n';
     /// epoch → [`super::EpochEntry`].
     pub const EPOCH: u8 = b'e';
-    /// epoch ‖ worker → the epoch's key, sealed for it.
+    /// epoch ‖ worker → the worker's seal key ‖ the epoch's key, sealed to it.
     pub const HANDED: u8 = b'k';
     /// round ‖ miner → [`super::RoundEntry`].
     pub const ROUND: u8 = b'r';
@@ -48,6 +48,8 @@ pub(super) mod prefix {
     pub const VOTE: u8 = b'v';
     /// round ‖ miner ‖ part → bytes a verdict of this node was based on.
     pub const BYTES: u8 = b'b';
+    /// [`super::Restored`], if the index was filled from the chain's state.
+    pub const RESTORED: u8 = b's';
 }
 
 /// A key under `prefix`.
@@ -147,6 +149,19 @@ impl Wire for Hold {
     const NAME: &'static str = "indexed column";
     const VERSION: u8 = 1;
     const MAX_BYTES: usize = 32 + TAGGINGS_MAX * 16;
+}
+
+/// That the index was filled from the chain's state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, borsh::BorshSerialize, borsh::BorshDeserialize)]
+pub(super) struct Restored {
+    /// Block until which the state was read: rounds that opened up to it may be about what is not here.
+    pub height: Height,
+}
+
+impl Wire for Restored {
+    const NAME: &'static str = "index taken over from the state";
+    const VERSION: u8 = 1;
+    const MAX_BYTES: usize = 16;
 }
 
 /// A key epoch.

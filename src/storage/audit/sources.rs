@@ -3,7 +3,11 @@
 //! Owns the order of asking and the protocol by which verifiers give each other what a verdict was based on. Invariant: what is kept or
 //! served hashes to what the miner committed to on the chain.
 
-use super::{Holdings, views};
+use super::{
+    Holdings,
+    restore::{MANIFESTS, Manifests},
+    views,
+};
 use crate::{
     client::ChainClient,
     crypto::hash::content,
@@ -47,6 +51,8 @@ impl Sources {
         holdings: Holdings,
     ) -> Self {
         network.serve(EVIDENCE, Arc::new(Evidence(holdings.clone())));
+        network.serve(MANIFESTS, Arc::new(Manifests(holdings.clone())));
+        holdings.set_network(network.clone());
         Self { chain, holdings, directory, data, network }
     }
 

@@ -18,7 +18,7 @@ use crate::{
         peer_of,
         wire::{Answer, Ask, AuditPart, DATA, Refusal, Request, Response},
     },
-    types::{Address, B256, FileId, FragmentId, Height, Params, Profile, SegmentId, U256},
+    types::{Address, B256, FileId, FragmentId, Height, Params, Profile, SegmentId, U256, params::KEY_LOST_ROUNDS},
 };
 use alloy_primitives::{Bytes as EthBytes, keccak256};
 use alloy_sol_types::{SolCall, SolInterface};
@@ -54,10 +54,30 @@ pub struct State {
     pub votes: Vec<Voted>,
     pub idle_votes: Vec<(Address, u64, bool)>,
     pub appeals: Vec<(Address, u64, u8)>,
+    /// Parts of rounds the chain was shown, with the files whose manifests were given; it judges nothing unless it `judges`.
+    pub refuted: Vec<(Address, u64, u8, usize)>,
+    pub judges: bool,
     pub rulings: Vec<(u64, u8)>,
     pub calls: Vec<(Address, ITee::ITeeCalls)>,
+    /// Key epochs, as their events tell.
+    pub epochs: Vec<TwinEpoch>,
+    /// Last block whose events this chain does not have any more.
+    pub pruned: Height,
+    pub files: BTreeMap<FileId, FileRecord>,
+    /// Epochs of tags plus one, by file.
+    pub tags: BTreeMap<FileId, [u64; 12]>,
     outcomes: BTreeMap<B256, TxOutcome>,
     nonces: BTreeMap<Address, u64>,
+}
+
+/// A key epoch.
+#[derive(Debug, Default)]
+pub struct TwinEpoch {
+    opened_at: Height,
+    used_at: Height,
+    is_open: bool,
+    /// The seal key under which each worker got its key.
+    sealed_to: BTreeMap<Address, B256>,
 }
 
 /// A chain that executes nothing but remembers everything.
@@ -83,9 +103,52 @@ impl TwinChain {
     /// Puts `event` into the next block.
     pub fn emit(&self, event: ChainEvent) -> Height {
         let height = self.height() + 1;
+        self.note_epochs(height, &event);
         self.state.lock().events.entry(height).or_default().push((B256::ZERO, event));
         self.advance_to(height);
         height
+    }
+
+    fn note_epochs(&self, height: Height, event: &ChainEvent) {
+        let mut state = self.state.lock();
+        let seal_key = |worker: &Address| Some(state.workers.iter().find(|w| w.account == *worker)?.sealKey);
+        match event {
+            ChainEvent::EpochOpened { opener, .. } => {
+                let sealed_to = seal_key(opener).map(|seal_key| (*opener, seal_key)).into_iter().collect();
+                state.epochs.push(TwinEpoch { opened_at: height, used_at: height, is_open: true, sealed_to });
+            }
+            ChainEvent::EpochClosed { epoch } | ChainEvent::EpochSuspended { epoch } => {
+                state.epochs[*epoch as usize].is_open = false;
+            }
+            ChainEvent::KeyHandedOver { epoch, to, seal_key, .. } => {
+                let epoch = &mut state.epochs[*epoch as usize];
+                if epoch.sealed_to.insert(*to, *seal_key) != Some(*seal_key) {
+                    epoch.used_at = height;
+                }
+            }
+            ChainEvent::FileTagged { epoch, .. } => {
+                if let Some(epoch) = state.epochs.get_mut(*epoch as usize) {
+                    epoch.used_at = height;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// What the chain says of the next key epoch.
+    pub fn next_epoch(&self) -> ITee::nextEpochReturn {
+        let (state, params) = (self.state.lock(), Params::dev());
+        let number = state.epochs.len() as u64;
+        let Some(open) = state.epochs.last().filter(|epoch| epoch.is_open) else {
+            return ITee::nextEpochReturn { number, due: 0, lost: 0 };
+        };
+        let due = open.opened_at + params.tee_epoch_eras * params.era_blocks;
+        let has = |worker: &ITee::Worker| {
+            worker.state == 0 && worker.kind != 1 && open.sealed_to.get(&worker.account) == Some(&worker.sealKey)
+        };
+        let held = state.workers.iter().any(has);
+        let lost = if held { open.used_at + KEY_LOST_ROUNDS * params.audit_round_blocks } else { 0 };
+        ITee::nextEpochReturn { number, due, lost }
     }
 
     /// Registers a miner.
@@ -154,6 +217,27 @@ impl TwinChain {
                 let drawn = self.drawn(self.height(), &idle_subject(call.batch, &call.miner));
                 IAudits::idleCommitteeCall::abi_encode_returns(&drawn)
             }
+            C::basis(call) => {
+                let none = IMiners::Standing { used: 0, segments: 0, consumed: 0, idle: 0 };
+                let standing = self.state.lock().standings.get(&call.miner).cloned().unwrap_or(none);
+                let IMiners::Standing { used: service, segments, consumed, idle } = standing;
+                IAudits::basisCall::abi_encode_returns(&IAudits::Basis { idle, service, segments, consumed })
+            }
+            C::verdict(call) => {
+                let state = self.state.lock();
+                let value = state.events.values().flatten().rev().find_map(|(_, event)| match event {
+                    ChainEvent::AuditDecided { miner, round, verdict, .. }
+                    | ChainEvent::AuditRefuted { miner, round, verdict, .. }
+                        if (*miner, *round) == (call.miner, call.round) =>
+                    {
+                        Some(*verdict)
+                    }
+                    _ => None,
+                });
+                let (decided, value) = (value.is_some(), value.unwrap_or_default());
+                let verdict = IAudits::Verdict { value, decidedAt: 0, votes: 5, decided, appealed: false };
+                IAudits::verdictCall::abi_encode_returns(&verdict)
+            }
             C::terms(_) => IAudits::termsCall::abi_encode_returns(&IAudits::Terms {
                 roundBlocks: 20,
                 tagRounds: 1,
@@ -181,7 +265,42 @@ impl TwinChain {
                 let page: Vec<_> = all.into_iter().skip(call.skip as usize).take(call.limit as usize).collect();
                 IMiners::segmentsCall::abi_encode_returns(&page)
             }
+            C::holdings(call) => {
+                let held = state.files.values().filter(|file| file.holders.contains(&call.account));
+                let page: Vec<B256> = held.map(|file| file.id.into()).skip(call.skip as usize).collect();
+                IMiners::holdingsCall::abi_encode_returns(&page)
+            }
             C::idleSeed(_) => IMiners::idleSeedCall::abi_encode_returns(&seed()),
+            _ => return None,
+        })
+    }
+
+    fn tee_view(&self, call: ITee::ITeeCalls) -> Option<Vec<u8>> {
+        use ITee::ITeeCalls as C;
+        Some(match call {
+            C::list(call) => {
+                let workers = self.state.lock().workers.clone();
+                let page: Vec<_> = workers.into_iter().skip(call.skip as usize).collect();
+                ITee::listCall::abi_encode_returns(&page)
+            }
+            C::nextEpoch(_) => ITee::nextEpochCall::abi_encode_returns(&self.next_epoch()),
+            C::epochs(_) => {
+                let opened = self.state.lock().epochs.len() as u64;
+                ITee::epochsCall::abi_encode_returns(&opened)
+            }
+            C::epoch(call) => {
+                let state = self.state.lock();
+                let key = state.events.values().flatten().find_map(|(_, event)| match event {
+                    ChainEvent::EpochOpened { epoch, key, .. } if *epoch == call.number => Some(key.clone()),
+                    _ => None,
+                })?;
+                let number = call.number;
+                ITee::epochCall::abi_encode_returns(&ITee::Epoch { number, key, ..ITee::Epoch::default() })
+            }
+            C::tagsOf(call) => {
+                let tags = self.state.lock().tags.get(&call.file.into()).copied().unwrap_or_default();
+                ITee::tagsOfCall::abi_encode_returns(&tags)
+            }
             _ => return None,
         })
     }
@@ -192,6 +311,7 @@ impl TwinChain {
             AUDITS => self.execute_audits(from, IAudits::IAuditsCalls::abi_decode(data).unwrap(), real),
             TEE => {
                 let call = ITee::ITeeCalls::abi_decode(data).unwrap();
+                self.refuse_tee(from, &call)?;
                 if real {
                     self.execute_tee(from, &call);
                     self.state.lock().calls.push((from, call));
@@ -222,10 +342,42 @@ impl TwinChain {
                 state.idle_votes.extend(votes.map(|((miner, batch), accepted)| (miner, batch, accepted)));
             }
             C::appeal(call) if real => state.appeals.push((call.miner, call.round, call.verdict)),
+            C::refute(_) if !state.judges => return Err("the chain cannot judge this".into()),
+            C::refute(call) if real => {
+                let (miner, round, part) = (call.miner, call.round, call.evidence.part);
+                state.refuted.push((miner, round, part, call.evidence.manifests.len()));
+                let height = *self.height.borrow() + 1;
+                let event = ChainEvent::AuditRefuted { miner, round, by: from, part, outcome: 1, verdict: 0b01_01 };
+                state.events.entry(height).or_default().push((B256::ZERO, event));
+            }
             C::rule(call) if real => state.rulings.push((call.number, call.verdict)),
             _ => {}
         }
         Ok(())
+    }
+
+    /// The chain's own rules about keys.
+    fn refuse_tee(&self, from: Address, call: &ITee::ITeeCalls) -> Result<(), String> {
+        use ITee::ITeeCalls as C;
+        match call {
+            C::openEpoch(_) => {
+                let next = self.next_epoch();
+                let from = next.due.min(next.lost);
+                if self.height() < from { Err(format!("another epoch may be opened from {from} on")) } else { Ok(()) }
+            }
+            C::handOver(call) => {
+                let state = self.state.lock();
+                let seal_key =
+                    |account: Address| state.workers.iter().find(|w| w.account == account).map(|w| w.sealKey);
+                let sealed_to = &state.epochs[call.epoch as usize].sealed_to;
+                if seal_key(from).is_none() || sealed_to.get(&from).copied() != seal_key(from) {
+                    return Err(format!("{from} does not have the key"));
+                }
+                let present = seal_key(call.worker) == Some(call.sealKey);
+                if present { Ok(()) } else { Err("sealed to another key".to_owned()) }
+            }
+            _ => Ok(()),
+        }
     }
 
     fn execute_tee(&self, from: Address, call: &ITee::ITeeCalls) {
@@ -238,20 +390,19 @@ impl TwinChain {
                 }
             }
             C::openEpoch(call) => {
-                let epoch = self.events_of(|event| matches!(event, ChainEvent::EpochOpened { .. }));
+                let epoch = self.next_epoch().number;
+                if let Some(before) = epoch.checked_sub(1).filter(|_| self.next_epoch().due > 0) {
+                    self.emit(ChainEvent::EpochClosed { epoch: before });
+                }
                 let (key, srs) = (call.key.clone(), call.srs.clone());
                 self.emit(ChainEvent::EpochOpened { epoch, opener: from, key, srs });
             }
             C::handOver(call) => {
-                let (epoch, to, sealed) = (call.epoch, call.worker, call.sealed_.clone());
-                self.emit(ChainEvent::KeyHandedOver { epoch, from, to, sealed });
+                let (epoch, to, seal_key, sealed) = (call.epoch, call.worker, call.sealKey, call.sealed_.clone());
+                self.emit(ChainEvent::KeyHandedOver { epoch, from, to, seal_key, sealed });
             }
             _ => {}
         }
-    }
-
-    fn events_of(&self, is: impl Fn(&ChainEvent) -> bool) -> u64 {
-        self.state.lock().events.values().flatten().filter(|(_, event)| is(event)).count() as u64
     }
 }
 
@@ -296,12 +447,7 @@ impl ChainClient for TwinChain {
         let answer = match to {
             AUDITS => self.audits(IAudits::IAuditsCalls::abi_decode(&data).map_err(refused)?),
             MINERS => self.miners_call(IMiners::IMinersCalls::abi_decode(&data).map_err(refused)?),
-            TEE => {
-                let call = ITee::listCall::abi_decode(&data).map_err(refused)?;
-                let workers = self.state.lock().workers.clone();
-                let page: Vec<_> = workers.into_iter().skip(call.skip as usize).collect();
-                Some(ITee::listCall::abi_encode_returns(&page))
-            }
+            TEE => self.tee_view(ITee::ITeeCalls::abi_decode(&data).map_err(refused)?),
             STAKING => {
                 let seat = |account: &Address| IStaking::Validator { account: *account, ..no_validator() };
                 let seats: Vec<_> = self.state.lock().seats.iter().map(seat).collect();
@@ -338,6 +484,10 @@ impl ChainClient for TwinChain {
 
     async fn events(&self, from: Height, to: Height) -> Result<Vec<EventBatch>, ChainError> {
         let state = self.state.lock();
+        if from <= state.pruned {
+            let message = format!("pruned history unavailable: block {from}");
+            return Err(ChainError::Refused { code: crate::rpc::error::PRUNED, message });
+        }
         let batches = state.events.range(from..=to);
         Ok(batches.map(|(height, events)| EventBatch { height: *height, events: events.clone() }).collect())
     }
@@ -350,8 +500,8 @@ impl ChainClient for TwinChain {
         Ok(self.state.lock().miners.clone())
     }
 
-    async fn file(&self, _: FileId) -> Result<Option<FileRecord>, ChainError> {
-        Ok(None)
+    async fn file(&self, id: FileId) -> Result<Option<FileRecord>, ChainError> {
+        Ok(self.state.lock().files.get(&id).cloned())
     }
 
     async fn manifest(&self, _: FileId) -> Result<Option<EthBytes>, ChainError> {
@@ -504,6 +654,9 @@ pub fn store(chain: &TwinChain, miners: &[TwinMiner], seed: u8, len: usize) -> (
     }
     let (id, encoded) = (manifest.id(), codec::encode(&manifest).into());
     let (owner, size) = (Address::repeat_byte(0x77), manifest.size);
+    let (owners, segments, stored_at) = (vec![owner], 1, chain.height() + 1);
+    let record = FileRecord { id, owners, size, segments, holders: holders.clone(), stored_at };
+    chain.state.lock().files.insert(id, record);
     chain.emit(ChainEvent::FileStored { id, owner, size, holders, manifest: encoded });
     (id, manifest)
 }

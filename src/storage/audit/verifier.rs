@@ -78,10 +78,7 @@ impl Verifier {
             let newest = rounds.at(height.saturating_sub(rounds.answer_until(0)));
             next = next.max(newest.saturating_sub(1));
             match self.verify_round(next, worker).await {
-                Ok(()) => {
-                    next += 1;
-                    worker.idle();
-                }
+                Ok(()) => next += 1,
                 Err(error) => {
                     worker.error(&error);
                     tracing::debug!(round = next, %error, "a round cannot be verified, trying again");
@@ -101,9 +98,18 @@ impl Verifier {
     /// Judges everybody this node was drawn for, and votes.
     pub async fn verify_round(&self, number: u64, worker: &Worker) -> Result<(), JudgeError> {
         let rounds = self.holdings().index().rounds();
+        let first = self.holdings().read(|index| index.first_round()).await?;
+        if number < first {
+            worker.busy(format!(
+                "waits for round {first}, block {}: what miners held before is not known here, this node began with a state",
+                rounds.opened_at(first)
+            ));
+            return Ok(());
+        }
         let round = self.judge.round(number).await?;
         let mine = self.duties(number).await?;
         if mine.is_empty() {
+            worker.idle();
             return Ok(());
         }
         worker.busy(format!("round {number} of {} miners", mine.len()));
@@ -120,6 +126,7 @@ impl Verifier {
             self.look_until(round, &mut rest, rounds.opened_at(number + 1).max(votes_from + 1), worker).await;
             self.vote(number, &rest, &tags).await?;
         }
+        worker.idle();
         Ok(())
     }
 

@@ -46,6 +46,14 @@ pub async fn verifiers(chain: &dyn ChainClient, round: u64) -> Result<Option<Vec
     Ok(still.then_some(members))
 }
 
+/// Everybody that may verify now, and every TEE worker and seat beside.
+pub async fn everybody(chain: &dyn ChainClient) -> Result<Vec<Address>, ChainError> {
+    let seats = ask(chain, STAKING, IStaking::committeeCall {}).await?;
+    let mut found: Vec<Address> = seats.iter().map(|seat| seat.account).collect();
+    found.extend(workers(chain).await?.iter().map(|worker| worker.account));
+    Ok(found)
+}
+
 /// Who verifies a miner in a round.
 pub async fn committee(chain: &dyn ChainClient, round: u64, miner: Address) -> Result<Vec<Address>, ChainError> {
     ask(chain, AUDITS, IAudits::committeeCall { round, miner }).await
@@ -57,11 +65,12 @@ pub async fn live_segments(
     miner: Address,
     round: u64,
 ) -> Result<Vec<LiveSegment>, ChainError> {
-    let standing = ask(chain, MINERS, IMiners::standingCall { account: miner, round }).await?;
-    if standing.idle == 0 || standing.segments == 0 {
+    // Not what the miners module says of a round, which it forgets before seats may have to judge it.
+    let basis = ask(chain, AUDITS, IAudits::basisCall { round, miner }).await?;
+    if basis.idle == 0 || basis.segments == 0 {
         return Ok(Vec::new());
     }
-    let count = standing.segments;
+    let count = basis.segments;
     if count > SEGMENTS_MAX {
         return Err(ChainError::Malformed(format!("miner {miner} has {count} segments, over {SEGMENTS_MAX}")));
     }
@@ -73,7 +82,7 @@ pub async fn live_segments(
             return Err(ChainError::Malformed(format!("miner {miner} lists fewer than its {count} segments")));
         }
         for (place, segment) in (skip..).zip(page) {
-            let live_from = live_from(standing.consumed, place);
+            let live_from = live_from(basis.consumed, place);
             segments.push(LiveSegment { number: segment.number, root: segment.root.0, live_from });
         }
         skip += limit;

@@ -33,6 +33,14 @@ pub struct Market {
     /// Proofs of tags by miner and round.
     pub proofs: BTreeMap<(Address, u64), Vec<(u64, Bytes)>>,
     pub surrendered: Vec<FileId>,
+    /// Verdicts by miner and round, and whether somebody appealed.
+    pub verdicts: BTreeMap<(Address, u64), (u8, bool)>,
+    /// Appeals as they were made: who, about which round, for which verdict, with which deposit.
+    pub appeals: Vec<(Address, u64, u8, U256)>,
+    /// Parts of rounds that the chain has verified.
+    pub refuted: Vec<(Address, u64, u8)>,
+    /// Whether the chain cannot judge what it is shown.
+    pub blind: bool,
     pub outcomes: BTreeMap<B256, TxOutcome>,
 }
 
@@ -87,6 +95,12 @@ impl FakeChain {
         self.emit(ChainEvent::IdleDecided { account, batch: number, first, count, accepted });
     }
 
+    /// Has a committee decide about a miner.
+    pub fn decide(&self, miner: Address, round: u64, verdict: u8) {
+        self.market(|market| market.verdicts.insert((miner, round), (verdict, false)));
+        self.emit(ChainEvent::AuditDecided { miner, round, verdict, strikes: 1, fined: U256::ZERO });
+    }
+
     /// Has a miner leave: its columns are open for repair.
     pub fn leave(&self, account: Address) {
         let files: Vec<_> =
@@ -125,7 +139,11 @@ impl FakeChain {
                 };
                 Some(ITee::epochCall::abi_encode_returns(&answer).into())
             }
+            AUDITS => view_audits(market, data),
             REPAIR => {
+                if IRepair::claimDepositCall::abi_decode(data).is_ok() {
+                    return Some(IRepair::claimDepositCall::abi_encode_returns(&U256::ONE).into());
+                }
                 IRepair::ordersCall::abi_decode(data).ok()?;
                 Some(IRepair::ordersCall::abi_encode_returns(&market.orders).into())
             }
@@ -163,7 +181,7 @@ impl FakeChain {
         let (sender, hash, height) = (tx.sender(), keccak256(raw), self.height() + 1);
         let done = match tx.to {
             MINERS => self.commit_idle(sender, &tx.data, height),
-            AUDITS => self.audits(sender, &tx.data),
+            AUDITS => self.audits(sender, tx.value, &tx.data),
             REPAIR => self.repair(sender, &tx.data, height),
             _ => Err("no such module".into()),
         };
@@ -196,7 +214,20 @@ impl FakeChain {
         })
     }
 
-    fn audits(&self, miner: Address, data: &[u8]) -> Result<(), String> {
+    fn audits(&self, miner: Address, value: U256, data: &[u8]) -> Result<(), String> {
+        if let Ok(call) = IAudits::appealCall::abi_decode(data) {
+            return self.market(|market| {
+                let (_, appealed) = market.verdicts.get_mut(&(call.miner, call.round)).ok_or("not decided")?;
+                if std::mem::replace(appealed, true) {
+                    return Err("appealed already".to_owned());
+                }
+                market.appeals.push((call.miner, call.round, call.verdict, value));
+                Ok(())
+            });
+        }
+        if let Ok(call) = IAudits::refuteCall::abi_decode(data) {
+            return self.refute(&call);
+        }
         if let Ok(IAudits::answerCall { round, spot, idle }) = IAudits::answerCall::abi_decode(data) {
             let before = self.market(|market| market.answers.insert((miner, round), (spot, idle)));
             self.note(ChainEvent::Answered { miner, round, spot, idle });
@@ -208,6 +239,37 @@ impl FakeChain {
         let before = self.market(|market| market.proofs.insert((miner, round), proven));
         self.note(ChainEvent::Proven { miner, round, epochs, proofs });
         before.map_or(Ok(()), |_| Err("proven twice".into()))
+    }
+
+    /// Verifies openings as the real chain does.
+    fn refute(&self, call: &IAudits::refuteCall) -> Result<(), String> {
+        let IAudits::refuteCall { miner, round, evidence } = call;
+        let answered = self.market(|market| market.answers.get(&(*miner, *round)).copied()).ok_or("not answered")?;
+        let answer: B256 = crate::crypto::hash::content(&evidence.answer).into();
+        if answered != (evidence.spot, evidence.idle) || answer != evidence.spot {
+            return Err("other bytes".into());
+        }
+        let mut fragments = BTreeMap::new();
+        for (bytes, column) in evidence.manifests.iter().zip(&evidence.columns) {
+            let manifest = Manifest::read(bytes).map_err(|e| e.to_string())?;
+            for fragment in crate::ledger::repair::column(&manifest, *column) {
+                fragments.insert(fragment.id, fragment);
+            }
+        }
+        let beacon = beacon_of(round * crate::types::Params::dev().audit_round_blocks).0;
+        let context = crate::ledger::audit::SPOT_CONTEXT;
+        let asked = AuditRound { beacon, chain: CHAIN_ID, miner: *miner, round: *round, context };
+        spot::verify(&spot::ask(&asked, &Holdings::new(fragments.into_values().collect())), &evidence.answer)
+            .map_err(|e| e.to_string())?;
+        self.market(|market| {
+            if market.blind {
+                return Err("the chain cannot judge this".to_owned());
+            }
+            let (verdict, _) = market.verdicts.get_mut(&(*miner, *round)).ok_or("not decided")?;
+            *verdict = *verdict & !3 | 1;
+            market.refuted.push((*miner, *round, evidence.part));
+            Ok(())
+        })
     }
 
     fn repair(&self, account: Address, data: &[u8], height: Height) -> Result<(), String> {
@@ -252,6 +314,27 @@ impl FakeChain {
         self.note(ChainEvent::RepairCompleted { file, column: call.column, to, from, bounty });
         Ok(())
     }
+}
+
+fn view_audits(market: &Market, data: &[u8]) -> Option<Bytes> {
+    if let Ok(IAudits::verdictCall { round, miner }) = IAudits::verdictCall::abi_decode(data) {
+        let found = market.verdicts.get(&(miner, round));
+        let (value, appealed) = found.copied().unwrap_or_default();
+        let (decided, votes) = (found.is_some(), 5);
+        let verdict = IAudits::Verdict { value, decidedAt: 0, votes, decided, appealed };
+        return Some(IAudits::verdictCall::abi_encode_returns(&verdict).into());
+    }
+    IAudits::termsCall::abi_decode(data).ok()?;
+    let terms = IAudits::Terms {
+        roundBlocks: 30,
+        tagRounds: 1,
+        answerBlocks: 15,
+        proveBlocks: 18,
+        appealBlocks: 30,
+        committee: 7,
+        deposit: U256::ONE,
+    };
+    Some(IAudits::termsCall::abi_encode_returns(&terms).into())
 }
 
 fn unknown(data: &[u8]) -> ChainError {

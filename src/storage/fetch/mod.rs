@@ -1,8 +1,8 @@
 //! Reading files back: any four fragments of each segment, checked, decoded, in order.
 //!
 //! Owns read-ahead, ranges and the check of every hash. Must not know who asked. Invariants: no byte is handed out whose
-//! fragment or segment hash was not checked; memory is bounded by [`READ_AHEAD_SEGMENTS`] segments a stream; a reader that
-//! goes away stops the fetching.
+//! fragment or segment hash was not checked; memory is bounded by [`READ_AHEAD_SEGMENTS`] segments a stream and by
+//! [`FetchLimits::memory_bytes`] for all streams together, which are served in order; a reader that goes away stops the fetching.
 
 mod gather;
 mod health;
@@ -28,12 +28,26 @@ use bytes::Bytes;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use gather::Piece;
 use scores::Scores;
-use std::{ops::Range, sync::Arc, time::Duration};
-use tokio::sync::oneshot;
+use std::{
+    ops::Range,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
 
 /// Segments fetched ahead of the reader.
 pub const READ_AHEAD_SEGMENTS: usize = 2;
+
+/// Readers from which on each gets one fragment at a time instead of whole segments, so that slow ones hold less.
+const CROWD_READERS: usize = 8;
+/// Parts of one stream in memory at once: the one being read and those fetched ahead.
+const PARTS_HELD_MAX: usize = READ_AHEAD_SEGMENTS + 1;
+/// What memory for readers is counted in.
+const MEMORY_UNIT_BYTES: u64 = 4 << 10;
 
 /// Why a file could not be read.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -79,6 +93,8 @@ pub struct FetchLimits {
     pub slow_bytes_per_second: u64,
     /// Longest wait for one fragment.
     pub deadline: Duration,
+    /// Bytes that were fetched for readers and not yet read by them, at most; at least one segment.
+    pub memory_bytes: u64,
 }
 
 impl Default for FetchLimits {
@@ -87,6 +103,7 @@ impl Default for FetchLimits {
             hedge_floor: Duration::from_millis(250),
             slow_bytes_per_second: 8 << 20,
             deadline: Duration::from_secs(60),
+            memory_bytes: 512 << 20,
         }
     }
 }
@@ -98,6 +115,34 @@ pub struct Fetcher {
     data: DataClient,
     limits: FetchLimits,
     scores: Arc<Scores>,
+    memory: Arc<Semaphore>,
+    readers: Arc<AtomicUsize>,
+}
+
+/// Bytes of one segment of a file.
+#[derive(Debug, Clone)]
+pub struct SegmentPart {
+    /// The file.
+    pub source: Arc<FileSource>,
+    /// Number of the segment.
+    pub segment: usize,
+    /// Bytes of the segment.
+    pub bytes: Range<u64>,
+}
+
+/// The memory of a part, and its place among its stream's.
+struct Memory {
+    _turn: Option<OwnedSemaphorePermit>,
+    _bytes: Option<OwnedSemaphorePermit>,
+}
+
+/// One who reads, counted until it is dropped.
+struct Reader(Arc<AtomicUsize>);
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl FileSource {
@@ -111,12 +156,27 @@ impl FileSource {
         let columns = std::array::from_fn(|column| peers.get(column).copied().flatten().into_iter().collect());
         Ok(Self { manifest, columns })
     }
+
+    /// A file each of whose columns may be with any of `accounts[column]`, the best first.
+    pub async fn among(
+        directory: &MinerDirectory,
+        manifest: Arc<Manifest>,
+        accounts: &[Vec<Address>; FRAGMENTS],
+    ) -> Result<Self, ChainError> {
+        let mut columns: [Vec<PeerId>; FRAGMENTS] = std::array::from_fn(|_| Vec::new());
+        for (peers, accounts) in columns.iter_mut().zip(accounts) {
+            peers.extend(directory.peers(accounts).await?.into_iter().flatten());
+        }
+        Ok(Self { manifest, columns })
+    }
 }
 
 impl Fetcher {
     /// A fetcher over `data`.
     pub fn new(node: &Node, data: DataClient, limits: FetchLimits) -> Self {
-        Self { node: node.clone(), data, limits, scores: Arc::default() }
+        let units = limits.memory_bytes.max(SEGMENT_MAX_BYTES) / MEMORY_UNIT_BYTES;
+        let memory = Arc::new(Semaphore::new(usize::try_from(units).unwrap_or(Semaphore::MAX_PERMITS)));
+        Self { node: node.clone(), data, limits, scores: Arc::default(), memory, readers: Arc::default() }
     }
 
     /// Peers that sent bad bytes, the latest last.
@@ -134,20 +194,67 @@ impl Fetcher {
         if range.start > range.end || range.end > size {
             return Err(FetchError::Range { start: range.start, end: range.end, size });
         }
-        let first = range.start / SEGMENT_MAX_BYTES;
-        let last = if range.is_empty() { first } else { range.end.div_ceil(SEGMENT_MAX_BYTES) };
+        let source = Arc::new(source);
+        let mut parts = Vec::new();
+        let mut base = 0;
+        for (segment, entry) in source.manifest.segments.iter().enumerate() {
+            let next = base + u64::from(entry.len);
+            let (start, end) = (range.start.max(base), range.end.min(next));
+            if start < end {
+                parts.push(SegmentPart { source: source.clone(), segment, bytes: start - base..end - base });
+            }
+            base = next;
+        }
+        Ok(self.parts(parts))
+    }
+
+    /// The bytes of `parts`, in order. The first error ends the stream.
+    pub fn parts(&self, parts: Vec<SegmentPart>) -> impl Stream<Item = Result<Bytes, FetchError>> + Send + 'static {
         let cancel = CancellationToken::new();
-        let (this, source, guard) = (self.clone(), Arc::new(source), cancel.clone().drop_guard());
-        let segments = stream::iter(first..last).map(move |segment| {
-            let base = segment * SEGMENT_MAX_BYTES;
-            let part = range.start.max(base) - base..(range.end - base).min(SEGMENT_MAX_BYTES);
-            let job = this.spawn_segment(source.clone(), segment, part, cancel.clone());
-            // The guard travels with the stream: dropping the stream cancels what is under way.
-            let _keep = &guard;
-            async move { job.await.unwrap_or(Err(FetchError::Stopping)) }
-        });
-        let chunks = segments.buffered(READ_AHEAD_SEGMENTS).map_ok(|chunks| stream::iter(chunks).map(Ok)).try_flatten();
-        Ok(chunks)
+        self.readers.fetch_add(1, Ordering::Relaxed);
+        // Both travel with the stream: dropping it cancels what is under way.
+        let keep = (cancel.clone().drop_guard(), Reader(self.readers.clone()));
+        let (splitting, fetching, taking) = (self.clone(), self.clone(), self.clone());
+        let ahead = Arc::new(Semaphore::new(PARTS_HELD_MAX));
+        stream::iter(parts)
+            .flat_map(move |part| stream::iter(splitting.portions(part)))
+            // One after the other, so that no later part takes the memory an earlier one waits for.
+            .then(move |part| taking.clone().take_memory(part, ahead.clone()))
+            .map(move |(part, memory)| {
+                let _keep = &keep;
+                let job = fetching.spawn_segment(part, cancel.clone());
+                async move { job.await.unwrap_or(Err(FetchError::Stopping)).map(|chunks| held(chunks, memory)) }
+            })
+            .buffered(READ_AHEAD_SEGMENTS)
+            .try_flatten()
+    }
+
+    /// Waits for the memory of a part. Where there are many readers, each has one part at a time.
+    async fn take_memory(self, part: SegmentPart, ahead: Arc<Semaphore>) -> (SegmentPart, Memory) {
+        let turns = if self.is_crowded() { PARTS_HELD_MAX } else { 1 };
+        let turn = ahead.acquire_many_owned(u32::try_from(turns).expect("a few")).await;
+        let bytes = self.memory.acquire_many_owned(memory_units(&part)).await;
+        (part, Memory { _turn: turn.ok(), _bytes: bytes.ok() })
+    }
+
+    fn is_crowded(&self) -> bool {
+        self.readers.load(Ordering::Relaxed) > CROWD_READERS
+    }
+
+    /// A part as a whole, or cut where its fragments end if there are many readers.
+    fn portions(&self, part: SegmentPart) -> Vec<SegmentPart> {
+        let fragment = part.source.manifest.segments.get(part.segment).map_or(0, SegmentEntry::fragment_len);
+        if fragment == 0 || !self.is_crowded() {
+            return vec![part];
+        }
+        let mut portions = Vec::with_capacity(DATA_FRAGMENTS);
+        let mut start = part.bytes.start;
+        while start < part.bytes.end {
+            let end = part.bytes.end.min((start / fragment + 1) * fragment);
+            portions.push(SegmentPart { bytes: start..end, ..part.clone() });
+            start = end;
+        }
+        portions
     }
 
     /// One fragment, from its holder or rebuilt from four others.
@@ -213,21 +320,18 @@ impl Fetcher {
         }
     }
 
-    /// Fetches a segment in a task of its own, so that it goes on while the reader is busy.
+    /// Fetches a part in a task of its own, so that it goes on while the reader is busy.
     fn spawn_segment(
         &self,
-        source: Arc<FileSource>,
-        segment: u64,
-        part: Range<u64>,
+        part: SegmentPart,
         cancel: CancellationToken,
     ) -> oneshot::Receiver<Result<Vec<Bytes>, FetchError>> {
         let (done, result) = oneshot::channel();
         let this = self.clone();
-        let name = format!("fetch segment {segment}");
+        let name = format!("fetch segment {}", part.segment);
         self.node.tasks.spawn(Phase::Drain, name, Criticality::Optional, async move {
-            let index = usize::try_from(segment).unwrap_or(usize::MAX);
             tokio::select! {
-                fetched = this.segment(&source, index, part) => {
+                fetched = this.segment(&part.source, part.segment, part.bytes) => {
                     // A reader that went away has no use for it.
                     let _ = done.send(fetched);
                 }
@@ -288,6 +392,21 @@ impl Fetcher {
         }
         Ok(pieces)
     }
+}
+
+/// Memory that a part takes while it is fetched and read: all fragments it touches.
+fn memory_units(part: &SegmentPart) -> u32 {
+    let Some(entry) = part.source.manifest.segments.get(part.segment) else { return 0 };
+    let bytes = columns_of(entry, &part.bytes).len() as u64 * entry.fragment_len();
+    u32::try_from(bytes.min(SEGMENT_MAX_BYTES).div_ceil(MEMORY_UNIT_BYTES)).expect("32 MiB are 8,192 units")
+}
+
+/// Chunks that give their memory back when the last one was taken.
+fn held(chunks: Vec<Bytes>, memory: Memory) -> impl Stream<Item = Result<Bytes, FetchError>> + Send {
+    stream::iter(chunks).map(move |chunk| {
+        let _held = &memory;
+        Ok(chunk)
+    })
 }
 
 /// Data columns that hold bytes of `part`.

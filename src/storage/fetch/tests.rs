@@ -95,3 +95,60 @@ async fn every_range_is_exact() {
     let range = (9u64 << 20)..(9 << 20) + 100;
     assert!(cluster.get_range(&call, range).await == bytes[9 << 20..(9 << 20) + 100]);
 }
+
+#[tokio::test]
+async fn many_slow_readers_hold_no_more_than_the_memory_and_all_get_everything() {
+    let mut cluster = Cluster::new(12).await;
+    let bytes = sample(8, 3 << 20);
+    let call = cluster.put(&bytes).await;
+    // Room for one whole segment only.
+    let limits = FetchLimits { memory_bytes: 0, ..FetchLimits::default() };
+    cluster.fetcher = Fetcher::new(&cluster.node, cluster.data.clone(), limits);
+    let source = cluster.source(&call).await;
+    let units = cluster.fetcher.memory.available_permits();
+    let readers = (0..40usize).map(|reader| {
+        let stream = cluster.fetcher.stream(source.clone(), 0..call.manifest.size).unwrap();
+        async move {
+            let mut stream = Box::pin(stream);
+            let mut got = Vec::new();
+            while let Some(chunk) = stream.next().await {
+                got.extend_from_slice(&chunk.unwrap());
+                for _ in 0..reader {
+                    tokio::task::yield_now().await;
+                }
+            }
+            got
+        }
+    });
+    let all = futures::future::join_all(readers);
+    let all = tokio::time::timeout(Duration::from_secs(30), all).await.expect("nobody waits for ever");
+    assert!(all.iter().all(|got| *got == bytes));
+    assert_eq!(cluster.fetcher.memory.available_permits(), units);
+    assert_eq!(cluster.fetcher.readers.load(Ordering::Relaxed), 0);
+    // One who stops reading holds a part of the memory, and gives it back when he goes.
+    let mut stalled = Box::pin(cluster.fetcher.stream(source, 0..call.manifest.size).unwrap());
+    stalled.next().await.unwrap().unwrap();
+    assert!(cluster.fetcher.memory.available_permits() < units);
+    drop(stalled);
+    assert_eq!(cluster.fetcher.memory.available_permits(), units);
+}
+
+#[tokio::test]
+async fn ranges_are_found_in_segments_of_any_length() {
+    let cluster = Cluster::new(12).await;
+    let packer = crate::storage::upload::Packer::new(&cluster.uploader);
+    let pack = packer.open(cluster.owner, [1; 16], 5_000).await.unwrap();
+    let mut whole = crate::storage::upload::Label { id: pack.id(), scope: [1; 16] }.to_bytes().to_vec();
+    for n in 0..4 {
+        let bytes = sample(n, 1_500 + 700 * n as usize);
+        let buffers = cluster.uploader.buffers().clone();
+        let raw = slicer::Slicer::sharing(&bytes[..], buffers, None).next().await.unwrap().unwrap();
+        pack.push(raw.encode()).await.unwrap();
+        whole.extend_from_slice(&bytes);
+    }
+    let call = pack.seal().await.unwrap().unwrap().call;
+    assert_eq!(call.manifest.size, whole.len() as u64);
+    for (start, end) in [(0, whole.len()), (0, 1), (47, 49), (1_600, 6_000), (whole.len() - 1, whole.len()), (9, 9)] {
+        assert!(cluster.get_range(&call, start as u64..end as u64).await == whole[start..end], "{start}..{end}");
+    }
+}

@@ -77,6 +77,8 @@ pub struct Space {
     pub reserved: u64,
     /// Taken on disk by idle space.
     pub idle: u64,
+    /// Taken by journals of gateways.
+    pub journals: u64,
     /// Number of stored fragments.
     pub fragments: u64,
 }
@@ -84,7 +86,8 @@ pub struct Space {
 impl Space {
     /// Bytes a further put may take.
     pub fn free(&self) -> u64 {
-        self.limit.saturating_sub(self.used).saturating_sub(self.reserved).saturating_sub(self.idle)
+        let taken = [self.used, self.reserved, self.idle, self.journals];
+        taken.into_iter().fold(self.limit, u64::saturating_sub)
     }
 }
 
@@ -166,6 +169,11 @@ impl FragmentIndex {
     /// Says how much of the space lent idle segments take on disk.
     pub fn set_idle(&self, bytes: u64) {
         self.space.lock().idle = bytes;
+    }
+
+    /// Says how much of the space lent journals take.
+    pub fn set_journals(&self, bytes: u64) {
+        self.space.lock().journals = bytes;
     }
 
     /// The database the records are in.

@@ -295,6 +295,8 @@ async fn idle_space_and_fragments_share_what_is_lent() {
     store.index().set_idle(700);
     store.put(a, bytes, 1).await.unwrap();
     assert_eq!(store.index().space().free(), 44);
+    store.index().set_journals(40);
+    assert_eq!(store.index().space().free(), 4);
 }
 
 #[tokio::test]

@@ -86,6 +86,11 @@ impl Inner {
         match event {
             ChainEvent::MinerLeaving { account, .. } if *account == own => self.set_state(MinerState::Exiting),
             ChainEvent::MinerLost { account, .. } if *account == own => self.set_state(MinerState::Lost),
+            ChainEvent::MinerReinstated { account, state, .. } if *account == own => {
+                tracing::warn!(%account, "this miner had been forced out wrongly and is back; its idle space is certified anew");
+                self.set_state(if *state == 1 { MinerState::Exiting } else { MinerState::Active });
+                self.idle.iter().for_each(|idle| idle.wake());
+            }
             ChainEvent::MinerLeaving { .. } | ChainEvent::MinerLost { .. } | ChainEvent::ColumnSurrendered { .. } => {
                 self.repair.notify_one();
             }

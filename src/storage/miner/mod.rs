@@ -8,6 +8,7 @@ mod audit;
 mod follow;
 mod heal;
 mod idle;
+mod journals;
 mod prefix;
 mod register;
 mod repair;
@@ -28,6 +29,7 @@ use super::{
     directory::{MinerDirectory, peer_of},
     fetch::{FetchLimits, Fetcher},
     fragments::{Cursor, FragmentError, FragmentStore},
+    journal::StoreError,
     link::DataClient,
 };
 use crate::{
@@ -43,7 +45,7 @@ use crate::{
 use audit::KeptAnswers;
 use idle::Idle;
 use parking_lot::Mutex;
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 use tags::EpochKeys;
 use tokio::{
     sync::{Notify, watch},
@@ -80,6 +82,12 @@ pub enum MinerError {
     /// Idle space cannot be opened.
     #[error(transparent)]
     Idle(#[from] IdleError),
+    /// Journals cannot be opened.
+    #[error(transparent)]
+    Journals(#[from] StoreError),
+    /// The process ends.
+    #[error("the miner was stopped while it started")]
+    Stopped,
 }
 
 /// What a miner is told at start.
@@ -93,6 +101,8 @@ pub struct MinerConfig {
     pub scrub_delay: Duration,
     /// Rest between two verifications of everything.
     pub scrub_pause: Duration,
+    /// Where journals of gateways are kept; none are if `None`.
+    pub journals: Option<PathBuf>,
     /// What is filled with idle space; nothing if `None`.
     pub idle: Option<IdleConfig>,
     /// How much longer background jobs rest than they work.
@@ -107,6 +117,7 @@ impl MinerConfig {
             scrub_bytes_per_second: 8 << 20,
             scrub_delay: Duration::from_secs(300),
             scrub_pause: Duration::from_secs(6 * 3_600),
+            journals: None,
             idle: None,
             tranquility: 0,
         }
@@ -149,6 +160,8 @@ struct Inner {
     heal: Notify,
     /// Rung when columns of others may want a new holder.
     repair: Notify,
+    /// Rung when a verdict about this miner may be wrong.
+    verdicts: Notify,
 }
 
 impl MinerService {
@@ -188,11 +201,15 @@ impl MinerService {
             epochs: Mutex::default(),
             heal: Notify::new(),
             repair: Notify::new(),
+            verdicts: Notify::new(),
             params,
             store,
         });
         inner.show_space();
         node.metrics.set(Gauge::SpaceDeclaredBytes, i64::try_from(record.capacity).unwrap_or(i64::MAX));
+        if let Some(root) = config.journals.clone() {
+            journals::start(&inner, network.clone(), root).await?;
+        }
         inner.start(network, &config);
         let capacity = ByteCount(record.capacity);
         match state {
@@ -252,7 +269,8 @@ impl Inner {
             MinerState::Lost => tracing::error!(
                 %account,
                 "this miner was forced out after faults in a row and earns nothing any more: withdraw what is left of its collateral \
-                 when the lock is over, then start anew with an empty directory"
+                 when the lock is over, then start anew with an empty directory; if a verdict was wrong, it is back as soon as that is \
+                 reverted (`cess explain slash`)"
             ),
         }
     }

@@ -110,9 +110,15 @@ impl Inner {
         let file = FileId::from(order.file);
         worker.busy(format!("column {} of file {file}", order.column));
         let mine = order.claimer == self.account && order.until >= self.now();
+        let deposit = self.claim_deposit(order).await?;
+        let mut rebuilt = None;
+        if !mine && deposit > self.params.repair_claim_deposit.0 {
+            // Others have let it lapse: perhaps it cannot be rebuilt, which is better known before the deposit is paid.
+            rebuilt = Some(self.rebuild(file, order.column, None, worker).await?);
+        }
         let claimed_at = match mine {
             true => order.claimedAt,
-            false => match self.claim_order(order).await {
+            false => match self.claim_order(order, deposit).await {
                 Ok(height) => height,
                 Err(error @ ChainError::Unreachable(_)) => return Err(error.into()),
                 Err(error) => {
@@ -121,16 +127,20 @@ impl Inner {
                 }
             },
         };
-        let (manifest, bytes) = self.rebuild(file, order.column, None, worker).await?;
+        let (manifest, bytes) = match rebuilt {
+            Some(rebuilt) => rebuilt,
+            None => self.rebuild(file, order.column, None, worker).await?,
+        };
         let spots = self.repair_spots(file, order.column, &manifest, claimed_at).await?;
         let call = IRepair::completeCall { manifest: bytes, column: order.column, spots: Bytes::from(spots) };
         self.wallet.send_and_wait(REPAIR, U256::ZERO, call.abi_encode().into(), SEND_DEADLINE).await?;
         Ok(true)
     }
 
-    async fn claim_order(&self, order: &IRepair::Order) -> Result<Height, ChainError> {
+    /// Claims with the deposit, which comes back with the completion.
+    async fn claim_order(&self, order: &IRepair::Order, deposit: U256) -> Result<Height, ChainError> {
         let call = IRepair::claimCall { file: order.file, column: order.column }.abi_encode();
-        Ok(self.wallet.send_and_wait(REPAIR, U256::ZERO, call.into(), SEND_DEADLINE).await?.height)
+        Ok(self.wallet.send_and_wait(REPAIR, deposit, call.into(), SEND_DEADLINE).await?.height)
     }
 
     /// Openings of chunks of the column that the beacon of the block after the claim draws.

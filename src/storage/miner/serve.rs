@@ -11,14 +11,14 @@ use crate::{
     runtime::{Counter, Criticality, Phase},
     storage::{
         fragments::FragmentError,
+        guests::Guests,
         wire::{Answer, Ask, AuditPart, DATA, HAS_MAX_FRAGMENTS, Refusal, Request, Response},
     },
     types::{FragmentId, params::FRAGMENTS},
 };
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use parking_lot::Mutex;
-use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
     time::timeout,
@@ -50,13 +50,7 @@ struct Done {
 struct Server {
     inner: Arc<Inner>,
     payloads: Arc<Semaphore>,
-    streams: Mutex<BTreeMap<PeerId, usize>>,
-}
-
-/// One open stream; counted until dropped.
-struct Guest {
-    server: Arc<Server>,
-    peer: PeerId,
+    guests: Guests,
 }
 
 pub(super) fn start(inner: &Arc<Inner>, network: Arc<dyn Network>) {
@@ -64,7 +58,7 @@ pub(super) fn start(inner: &Arc<Inner>, network: Arc<dyn Network>) {
     let server = Arc::new(Server {
         inner: inner.clone(),
         payloads: Arc::new(Semaphore::new(PAYLOADS_MAX)),
-        streams: Mutex::default(),
+        guests: Guests::new(STREAMS_MAX, STREAMS_PER_PEER_MAX),
     });
     inner.spawn(Phase::Accept, "miner-accept", async move {
         // Held so that the host outlives the service that serves on it.
@@ -79,31 +73,20 @@ pub(super) fn start(inner: &Arc<Inner>, network: Arc<dyn Network>) {
 impl Server {
     fn admit(self: Arc<Self>, stream: Box<dyn Frames>) {
         let peer = stream.peer();
-        let Some(guest) = self.clone().count_in(peer) else {
+        let Some(guest) = self.guests.admit(peer) else {
             tracing::warn!(%peer, "too many data streams, one was refused");
             return;
         };
-        let tasks = &self.inner.node.tasks;
+        let tasks = self.inner.node.tasks.clone();
         let stopping = tasks.stopping(Phase::Drain);
         tasks.spawn(Phase::Drain, format!("data stream of {peer}"), Criticality::Optional, async move {
+            let _guest = guest;
             tokio::select! {
-                () = guest.server.serve(peer, stream) => {}
+                () = self.serve(peer, stream) => {}
                 () = stopping.cancelled() => {}
             }
             Ok(())
         });
-    }
-
-    fn count_in(self: Arc<Self>, peer: PeerId) -> Option<Guest> {
-        let mut streams = self.streams.lock();
-        let total: usize = streams.values().sum();
-        let own = streams.entry(peer).or_default();
-        if total >= STREAMS_MAX || *own >= STREAMS_PER_PEER_MAX {
-            return None;
-        }
-        *own += 1;
-        drop(streams);
-        Some(Guest { server: self, peer })
     }
 
     async fn serve(&self, peer: PeerId, stream: Box<dyn Frames>) {
@@ -162,18 +145,6 @@ impl Server {
             | Ask::Audit { .. }
             | Ask::IdleProof { .. } => self.payloads.clone().acquire_owned().await.ok(),
             Ask::Has { .. } => None,
-        }
-    }
-}
-
-impl Drop for Guest {
-    fn drop(&mut self) {
-        let mut streams = self.server.streams.lock();
-        if let Some(own) = streams.get_mut(&self.peer) {
-            *own -= 1;
-            if *own == 0 {
-                streams.remove(&self.peer);
-            }
         }
     }
 }

@@ -86,7 +86,7 @@ impl Inner {
         }
         let keys = self.epoch_keys(epoch).await?;
         let data = self.store.get(id).await?;
-        let checked = self.node.pool.run(move || {
+        let checked = self.node.pool.run_in_background(move || {
             let tagged = [Tagged { fragment, data: &data, tags: &tags }];
             check_tags(&keys.key, &keys.srs, &tagged).map(|()| FragmentTags { tags })
         });

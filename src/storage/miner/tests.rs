@@ -11,6 +11,7 @@ use crate::{
         DataError,
         cluster::{Cluster, FakeChain, sample},
         fragments::MemoryStore,
+        journal::{JournalClient, JournalId},
         slicer::fragment_id,
         wire::{Ask, DATA, Refusal, Request},
     },
@@ -51,6 +52,22 @@ async fn stored_files_are_claimed_and_deleted_ones_dropped() {
     assert_eq!(cluster.get(&two).await, sample(2, 4_000));
     let cursor = miner.store.index().cursor().unwrap().unwrap();
     assert_eq!((cursor.genesis, cursor.height), ([1; 32], cluster.chain.height() - rounds), "where files last changed");
+}
+
+#[tokio::test]
+async fn journals_lie_on_miners_and_take_of_what_they_lend() {
+    let cluster = Cluster::new(4).await;
+    let peer = crate::network::peer_id_of(&SecretKey::from_bytes(&[99; 32]).public()).unwrap();
+    let (network, miners) = (cluster.hub.join(peer), Arc::new(cluster.directory.clone()));
+    let client = JournalClient::new(&cluster.node, network, miners, [7; 32]);
+    let id = JournalId([1; 32]);
+    let members = client.create(id, 1).await.unwrap();
+    let journal = client.open(id, members, 1).await.unwrap();
+    journal.append(vec![Bytes::from(vec![1; 100_000])]).await.unwrap();
+    let taken = |account| cluster.miner(account).store.index().space().journals;
+    until("every member counts it", || members.iter().all(|account| taken(*account) > 100_000)).await;
+    let others = cluster.miners.iter().map(|miner| miner.account()).filter(|account| !members.contains(account));
+    assert!(others.map(taken).all(|bytes| bytes == 0));
 }
 
 #[tokio::test]
@@ -260,7 +277,8 @@ async fn a_column_that_cannot_be_rebuilt_is_given_up_after_some_rounds() {
         let before = failed("self-heal");
         until("another attempt fails", || failed("self-heal") > before).await;
     }
-    assert_eq!(cluster.chain.market(|market| market.surrendered.clone()), [call.file]);
+    // The attempt after may give it up once more, which changes nothing.
+    assert!(cluster.chain.market(|market| market.surrendered.iter().all(|file| *file == call.file)));
     assert!(cluster.chain.height() > 3 * Params::dev().audit_round_blocks, "not at once");
 }
 

@@ -6,7 +6,7 @@ use super::Inner;
 use crate::{
     client::{ChainClient, ChainError, ChainEvent, MinerRecord},
     ledger::abi::{IMiners, IRepair, ITee, MINERS, REPAIR, TEE},
-    types::{Address, B256},
+    types::{Address, B256, U256},
 };
 use alloy_sol_types::SolCall;
 
@@ -52,6 +52,12 @@ impl Inner {
     /// What this miner had just before a round opened.
     pub(super) async fn standing(&self, round: u64) -> Result<IMiners::Standing, ChainError> {
         view(&*self.chain, MINERS, IMiners::standingCall { account: self.account, round }).await
+    }
+
+    /// What claiming an order of repair costs now.
+    pub(super) async fn claim_deposit(&self, order: &IRepair::Order) -> Result<U256, ChainError> {
+        let question = IRepair::claimDepositCall { file: order.file, column: order.column };
+        view(&*self.chain, REPAIR, question).await
     }
 
     /// Beacon its segments of idle space are bound to.

@@ -129,7 +129,7 @@ impl FileTagger {
         let columns: Vec<usize> = targets.iter().map(|target| target.column).collect();
         let pieces = self.fetcher.fragments(source, number, &columns).await?;
         let (ids, maker, key) = (source.manifest.segments[number].fragments, self.maker.clone(), epoch.key);
-        let tagged = self.node.pool.run(move || {
+        let tagged = self.node.pool.run_in_background(move || {
             pieces
                 .into_iter()
                 .map(|(column, data)| Ok((column, tags(maker.as_ref(), &key, ids[column], &data)?)))

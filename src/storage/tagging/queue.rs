@@ -50,7 +50,31 @@ struct Attempt {
     tries: u32,
 }
 
-type Attempts = BTreeMap<FileId, Attempt>;
+/// What was tried under the open epoch: another key is another chance.
+#[derive(Debug, Default)]
+struct Attempts {
+    epoch: u64,
+    files: BTreeMap<FileId, Attempt>,
+}
+
+impl Attempts {
+    /// Forgets what was tried under another epoch, or if it is too much.
+    fn begin(&mut self, epoch: u64) {
+        if self.epoch != epoch || self.files.len() > ATTEMPTS_MAX {
+            *self = Self { epoch, files: BTreeMap::new() };
+        }
+    }
+
+    fn waits(&self, file: &FileId, height: Height) -> bool {
+        self.files.get(file).is_some_and(|attempt| attempt.next > height)
+    }
+
+    fn note(&mut self, file: FileId, height: Height) {
+        let tries = self.files.get(&file).map_or(0, |attempt| attempt.tries);
+        let pause = RETRY_BLOCKS << tries.min(RETRY_DOUBLINGS_MAX);
+        self.files.insert(file, Attempt { next: height.saturating_add(pause), tries: tries.saturating_add(1) });
+    }
+}
 
 impl Tagging {
     /// A worker with the account of `wallet`.
@@ -78,7 +102,7 @@ impl Tagging {
     }
 
     async fn run(self, worker: Worker) {
-        let (mut attempts, mut height) = (Attempts::new(), 0);
+        let (mut attempts, mut height) = (Attempts::default(), 0);
         loop {
             height = self.tagger.holdings.in_step(height + 1).await;
             if let Err(error) = self.pass(height, &mut attempts, &worker).await {
@@ -95,9 +119,7 @@ impl Tagging {
         if !self.tagger.maker.holds(&epoch.key.digest()) {
             return Ok(());
         }
-        if attempts.len() > ATTEMPTS_MAX {
-            attempts.clear();
-        }
+        attempts.begin(epoch.number);
         let (mut after, mut workers, mut ready) = (None, None, Vec::new());
         loop {
             let page = self.tagger.holdings.read(move |index| index.untagged(after, PAGE_ENTRIES)).await?;
@@ -108,12 +130,11 @@ impl Tagging {
                     workers = Some(audit::taggers(&audit::workers(self.chain.as_ref()).await?));
                 }
                 let turn = self.turn(workers.as_deref().unwrap_or_default(), &file);
-                let waits = attempts.get(&file).is_some_and(|attempt| attempt.next > height);
-                if waits || turn.is_none_or(|turn| height < since.saturating_add(turn)) {
+                if attempts.waits(&file, height) || turn.is_none_or(|turn| height < since.saturating_add(turn)) {
                     continue;
                 }
                 worker.busy(format!("file {file}"));
-                note_attempt(attempts, file, height);
+                attempts.note(file, height);
                 match self.tag(file, &epoch, worker).await {
                     Ok(certificate) => ready.extend(certificate),
                     Err(error) => worker.error(format!("file {file}: {error}")),
@@ -156,14 +177,13 @@ impl Tagging {
         if !ready.is_empty() {
             tracing::info!(files = taken.len(), refused = ready.len() - taken.len(), "certified tags");
         }
+        if !taken.is_empty() {
+            // An index that does not know of it yet would have the next pass tag the same again.
+            let certified = self.chain.status().await?.height;
+            self.tagger.holdings.in_step(certified).await;
+        }
         Ok(())
     }
-}
-
-fn note_attempt(attempts: &mut Attempts, file: FileId, height: Height) {
-    let tries = attempts.get(&file).map_or(0, |attempt| attempt.tries);
-    let pause = RETRY_BLOCKS << tries.min(RETRY_DOUBLINGS_MAX);
-    attempts.insert(file, Attempt { next: height.saturating_add(pause), tries: tries.saturating_add(1) });
 }
 
 /// Which of `workers` comes how manyth for a file, by rendezvous hashing: one that comes or goes moves only its own files.

@@ -48,7 +48,7 @@ struct State {
 
 impl Columns {
     /// Draws miners for a file that begins with `first`, whose holders keep `needed` bytes each. Columns of an earlier
-    /// placement stay where they are as far as the ranking allows.
+    /// placement stay where they are as far as the ranking and the holders' room allow.
     pub async fn draw(
         chain: &dyn ChainClient,
         directory: &MinerDirectory,
@@ -86,7 +86,8 @@ impl Columns {
             earlier.map(|placement| placement.holders.iter().map(Address::from).collect()).unwrap_or_default();
         let mut seats: Vec<Option<Holder>> = vec![None; FRAGMENTS];
         for (seat, account) in seats.iter_mut().zip(&before) {
-            *seat = ranked.iter().find(|holder| holder.record.address == *account).cloned();
+            let stays = |holder: &&Holder| holder.record.address == *account && has_room(holder, needed);
+            *seat = ranked.iter().find(stays).cloned();
         }
         let taken: BTreeSet<Address> = seats.iter().flatten().map(|holder| holder.record.address).collect();
         let open = |holder: &&Holder| !taken.contains(&holder.record.address) && has_room(holder, needed);
@@ -129,6 +130,11 @@ impl Columns {
     /// Every current holder, in order of columns.
     pub fn holders(&self) -> Vec<Holder> {
         self.state.lock().seats.iter().map(|seat| seat.holder.clone()).collect()
+    }
+
+    /// Bytes that the fullest holder has left.
+    pub fn room(&self) -> u64 {
+        self.state.lock().seats.iter().map(|seat| free_bytes(&seat.holder)).min().unwrap_or(0)
     }
 
     /// Peers that may have fragments of each column: the holder, then those before it.

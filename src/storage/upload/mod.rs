@@ -6,12 +6,14 @@
 
 mod columns;
 mod journal;
+mod pack;
 mod push;
 mod receipts;
 #[cfg(test)]
 mod tests;
 
 pub use journal::{JournalError, Placement, UPLOAD_NAME_MAX_BYTES, Upload, UploadHead, UploadId, UploadJournal};
+pub use pack::{LABEL_BYTES, Label, Pack, PackSeal, Packer};
 
 use super::{
     buffers::BufferPool,
@@ -25,7 +27,7 @@ use crate::{
     crypto::Signature,
     ledger::{
         abi::IFiles,
-        manifest::{Manifest, ManifestError, fragment_len},
+        manifest::{Manifest, ManifestError, SegmentEntry, fragment_len},
     },
     runtime::Node,
     types::{
@@ -259,7 +261,7 @@ impl Uploader {
         };
         let columns = self.place(upload, first).await?;
         self.send(upload, &columns, segments, progress).await?;
-        self.confirm(upload, columns, first, progress).await
+        self.confirm(upload, Arc::new(columns), first, progress).await
     }
 
     /// Draws the miners, or finds those of an interrupted upload again.
@@ -311,7 +313,8 @@ impl Uploader {
 
 /// Bytes each holder must have room for, as far as that is known.
 fn needed_bytes(upload: &Upload) -> u64 {
-    let Some(size) = upload.head.size else { return fragment_len(upload.offset().clamp(1, SEGMENT_MAX_BYTES)) };
+    let sent: u64 = upload.segments.iter().map(SegmentEntry::fragment_len).sum();
+    let Some(size) = upload.head.size else { return sent.max(fragment_len(1)) };
     let (full, last) = (size / SEGMENT_MAX_BYTES, size % SEGMENT_MAX_BYTES);
     let tail = if last == 0 { 0 } else { fragment_len(last) };
     full * fragment_len(SEGMENT_MAX_BYTES) + tail

@@ -47,7 +47,7 @@ impl Uploader {
     pub(super) async fn confirm(
         &self,
         upload: &mut Upload,
-        mut columns: Columns,
+        mut columns: Arc<Columns>,
         first: SegmentId,
         progress: OnProgress<'_>,
     ) -> Result<StoreCall, UploadError> {
@@ -57,7 +57,7 @@ impl Uploader {
         let sealed = Sealed { file: manifest.id(), manifest: Arc::new(manifest), bytes, chain_id: status.chain_id };
         for _ in 0..REDRAWS_MAX {
             if !columns.is_fresh(&self.chain.status().await?) {
-                columns = self.place(upload, first).await?;
+                columns = Arc::new(self.place(upload, first).await?);
             }
             let receipts = match self.receipts(upload, &columns, &sealed, progress).await {
                 Err(UploadError::Rebuild(FetchError::TooFew { segment, .. })) => {
@@ -183,11 +183,7 @@ impl Uploader {
     async fn sources(&self, columns: &Columns, sealed: &Sealed, lacking: usize) -> Result<FileSource, UploadError> {
         let mut accounts = columns.sources();
         accounts[lacking].remove(0);
-        let mut peers: [Vec<_>; FRAGMENTS] = std::array::from_fn(|_| Vec::new());
-        for (peers, accounts) in peers.iter_mut().zip(&accounts) {
-            peers.extend(self.directory.peers(accounts).await?.into_iter().flatten());
-        }
-        Ok(FileSource { manifest: sealed.manifest.clone(), columns: peers })
+        Ok(FileSource::among(&self.directory, sealed.manifest.clone(), &accounts).await?)
     }
 }
 

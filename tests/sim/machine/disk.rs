@@ -1,7 +1,8 @@
 //! What a crash of the machine leaves of files: what was synced.
 //!
-//! Owns the contents of files as of their last `fsync` or `fdatasync`. A file that was never synced is empty after a loss of
-//! power; that its name survives is the one kindness of this model.
+//! Owns the contents of files as of their last `fsync` or `fdatasync`, whatever they were called then: a file that was synced and
+//! took another's place is there under that name. A file that was never synced is empty after a loss of power; that names survive
+//! without a sync of their folder is the one kindness of this model.
 
 use super::{
     random::Dice,
@@ -10,15 +11,25 @@ use super::{
 use std::{
     collections::BTreeMap,
     fs, io,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
+    time::SystemTime,
 };
 
 /// Shortest and longest time a sync takes, microseconds.
 const SYNC_MICROS: (u64, u64) = (50, 3_000);
 
-/// Contents on the medium by path.
+/// Contents on the medium.
 #[derive(Debug, Default)]
-pub(super) struct Synced(BTreeMap<PathBuf, Vec<u8>>);
+pub(super) struct Synced(BTreeMap<Identity, Vec<u8>>);
+
+/// A file whatever it is called. Numbers of files are used again, so the time of its birth belongs to it.
+type Identity = (u64, u64, Option<SystemTime>);
+
+fn identity(path: &Path) -> io::Result<Identity> {
+    let metadata = fs::metadata(path)?;
+    Ok((metadata.dev(), metadata.ino(), metadata.created().ok()))
+}
 
 /// Files of a folder at one moment.
 #[derive(Debug, Clone, Default)]
@@ -32,7 +43,10 @@ impl Disk {
 
     /// The files of `dir` as they are on the medium.
     pub fn synced(dir: &Path) -> io::Result<Self> {
-        Self::gather(dir, |path| Ok(with(|state| state.synced.0.get(path).cloned()).unwrap_or_default()))
+        Self::gather(dir, |path| {
+            let identity = identity(path)?;
+            Ok(with(|state| state.synced.0.get(&identity).cloned()).unwrap_or_default())
+        })
     }
 
     /// The files of `dir`, each of them empty.
@@ -60,7 +74,8 @@ impl Disk {
     pub fn restore(&self) -> io::Result<()> {
         for (path, contents) in &self.0 {
             fs::write(path, contents)?;
-            with(|state| state.synced.0.insert(path.clone(), contents.clone()));
+            let identity = identity(path)?;
+            with(|state| state.synced.0.insert(identity, contents.clone()));
         }
         Ok(())
     }
@@ -71,8 +86,8 @@ pub(super) fn sync(fd: i32) {
     let micros = with(|state| pause(&mut state.disk));
     sleep_ns(micros * 1_000);
     let Ok(path) = fs::read_link(format!("/proc/self/fd/{fd}")) else { return };
-    if let Ok(contents) = fs::read(&path) {
-        with(|state| state.synced.0.insert(path, contents));
+    if let (Ok(identity), Ok(contents)) = (identity(&path), fs::read(&path)) {
+        with(|state| state.synced.0.insert(identity, contents));
     }
 }
 

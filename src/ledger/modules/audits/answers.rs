@@ -2,8 +2,9 @@
 //!
 //! Must not know whether they are right. Invariant: a round takes one of each of a miner, in its window.
 
-use super::{PROOF_BYTES, PROVE_MAX_EPOCHS, ballot::Ballot, outcome, rounds, seams};
+use super::{PROOF_BYTES, PROVE_MAX_EPOCHS, ballot::Ballot, outcome, rounds, seams, state};
 use crate::{
+    crypto::hash,
     ledger::{
         abi::{AUDITS, IAudits},
         audit::Rounds,
@@ -24,7 +25,13 @@ pub(super) fn answer(host: &mut dyn ModuleHost, round: u64, spot: B256, idle: B2
     }
     ballot.answered = true;
     ballot.write(host, miner, round)?;
+    state::ballot(miner, round).answers.set(host, &commitment(&spot, &idle))?;
     host.emit(AUDITS, IAudits::Answered { miner, round, spot, idle }.encode_log_data())
+}
+
+/// What the chain keeps of an answer: whoever shows its bytes gives both digests again.
+pub(super) fn commitment(spot: &B256, idle: &B256) -> B256 {
+    hash::content(&[spot.0, idle.0].concat()).into()
 }
 
 /// Hands in the caller's proofs of tags.

@@ -4,9 +4,9 @@
 //! of the seats of the era it was opened in, each voting once, or not at all; a deposit is paid back, or burnt if the verdict was right.
 
 use super::{
-    ballot::Ballot,
-    reversal::{self, Wrong},
-    rounds::{self, Round},
+    ballot::{Ballot, Votes},
+    reversal::{self, Accusation, Wrong},
+    rounds::{self, Member, Round},
     state::{AppealSlots, state},
     votes::check_verdict,
 };
@@ -19,7 +19,7 @@ use crate::{
             staking,
         },
     },
-    types::{Address, Height, U256},
+    types::{Address, Height, U256, params::VERIFIERS},
 };
 use alloy_sol_types::SolEvent;
 
@@ -47,7 +47,7 @@ pub(super) struct Appeal {
     pub(super) votes: u64,
     /// What was claimed and what had been decided, a byte each, then a bit for each member that is a TEE worker.
     verdicts: u64,
-    pub(super) cast: u64,
+    cast: u64,
     pub(super) deposit: U256,
 }
 
@@ -74,7 +74,7 @@ impl Appeal {
     }
 
     /// Whether the member at `place` was drawn as a TEE worker.
-    pub(super) fn is_worker(&self, place: usize) -> bool {
+    fn is_worker(&self, place: usize) -> bool {
         self.verdicts.to_le_bytes()[2] >> place & 1 == 1
     }
 
@@ -86,6 +86,18 @@ impl Appeal {
             2 => Standing::Dismissed,
             _ => Standing::Undecided,
         }
+    }
+
+    /// Who decided what is appealed against, as they were drawn.
+    fn accusation(&self, host: &mut dyn ModuleHost) -> Result<Accusation, ModuleError> {
+        let mut members = Vec::with_capacity(VERIFIERS);
+        for place in 0..VERIFIERS {
+            let index = u64::try_from(place).expect("below seven");
+            let account = self.slots.members.item(index).get(host)?;
+            members.push(Member { account, is_worker: self.is_worker(place) });
+        }
+        let (votes, accuser, appeal) = (Votes::from_word(self.cast), self.appellant, self.number);
+        Ok(Accusation { members, votes, accuser, appeal })
     }
 
     fn close(&self, host: &mut dyn ModuleHost, standing: Standing) -> Result<(), ModuleError> {
@@ -166,7 +178,7 @@ pub(super) fn rule(host: &mut dyn ModuleHost, number: u64, verdict: u8) -> Resul
     appeal.slots.seen.set(host, &(seen | U256::ONE << place))?;
     appeal.votes += 1;
     appeal.slots.ballot.set(host, &(appeal.era, appeal.votes, appeal.verdicts, appeal.cast))?;
-    let count = appeal.slots.counts.at_key(&verdict.into());
+    let count = appeal.slots.counts.at_key(&found.encode().into());
     let agreeing = count.get(host)? + 1;
     count.set(host, &agreeing)?;
     let needed = u64::try_from(quorum(seats.len())).expect("a usize fits 64 bits");
@@ -181,7 +193,8 @@ fn decide(host: &mut dyn ModuleHost, appeal: &Appeal, ballot: Ballot, found: Ver
         appeal.close(host, Standing::Upheld)?;
         host.transfer(AUDITS, appeal.appellant, deposit)?;
         let wrong = Wrong { miner, round, ballot, found };
-        reversal::reverse(host, appeal, &wrong)?;
+        let accusation = appeal.accusation(host)?;
+        reversal::reverse(host, &accusation, &wrong)?;
     } else {
         appeal.close(host, Standing::Dismissed)?;
         staking::burn(host, AUDITS, deposit)?;

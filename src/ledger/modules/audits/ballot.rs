@@ -7,7 +7,10 @@ use super::state;
 use crate::{
     ledger::{
         audit::{Outcome, Verdict, quorum},
-        modules::host::{ModuleError, ModuleHost},
+        modules::{
+            host::{ModuleError, ModuleHost},
+            miners::MinerState,
+        },
     },
     types::{Address, Height, U256, params::VERIFIERS},
 };
@@ -20,6 +23,10 @@ const ANSWERED: u64 = 1 << 16;
 const PROVEN: u64 = 1 << 17;
 const DECIDED: u64 = 1 << 18;
 const APPEALED: u64 = 1 << 19;
+const FORCED: u64 = 1 << 20;
+const WAS_EXITING: u64 = 1 << 21;
+const KNOWN_SPOT_SHIFT: u32 = 22;
+const KNOWN_IDLE_SHIFT: u32 = 24;
 const STRIKES_SHIFT: u32 = 32;
 
 /// Votes of up to seven members, a byte each.
@@ -60,11 +67,41 @@ impl Votes {
         (0..VERIFIERS).filter(|place| self.of(*place) == Some(verdict)).count()
     }
 
-    /// The verdict, if more than two thirds of `members` agree on every part of it.
-    pub(super) fn decide(self, members: usize) -> Option<Verdict> {
+    /// The verdict, if more than two thirds of `members` agree on every part of it that the chain does not know.
+    pub(super) fn decide(self, members: usize, known: Known) -> Option<Verdict> {
         let cast: Vec<Verdict> = (0..VERIFIERS).filter_map(|place| self.of(place).and_then(Verdict::decode)).collect();
         let part = |of: fn(&Verdict) -> Outcome| decide_part(cast.iter().map(of), quorum(members));
-        Some(Verdict { spot: part(|v| v.spot)?, tags: part(|v| v.tags)?, idle: part(|v| v.idle)? })
+        let spot = known.spot.or_else(|| part(|v| v.spot))?;
+        let idle = known.idle.or_else(|| part(|v| v.idle))?;
+        Some(Verdict { spot, tags: part(|v| v.tags)?, idle })
+    }
+}
+
+/// Parts that the chain has verified itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Known {
+    pub(super) spot: Option<Outcome>,
+    pub(super) idle: Option<Outcome>,
+}
+
+impl Known {
+    fn from_flags(flags: u64) -> Self {
+        let part = |shift: u32| match flags >> shift & 3 {
+            1 => Some(Outcome::Passed),
+            2 => Some(Outcome::Failed),
+            _ => None,
+        };
+        Self { spot: part(KNOWN_SPOT_SHIFT), idle: part(KNOWN_IDLE_SHIFT) }
+    }
+
+    fn flags(self) -> u64 {
+        let bits = |known: Option<Outcome>| known.map_or(0, |outcome| outcome as u64);
+        bits(self.spot) << KNOWN_SPOT_SHIFT | bits(self.idle) << KNOWN_IDLE_SHIFT
+    }
+
+    /// A verdict as it is with what the chain knows.
+    pub(super) fn correct(self, said: Verdict) -> Verdict {
+        Verdict { spot: self.spot.unwrap_or(said.spot), idle: self.idle.unwrap_or(said.idle), ..said }
     }
 }
 
@@ -96,6 +133,10 @@ pub(super) struct Ballot {
     pub(super) appealed: bool,
     /// Faults in a row before this round was decided.
     pub(super) strikes_before: u32,
+    /// What the chain has verified itself.
+    pub(super) known: Known,
+    /// What the miner was when this round's verdict forced it out, if it did.
+    pub(super) forced: Option<MinerState>,
 }
 
 impl Ballot {
@@ -117,6 +158,12 @@ impl Ballot {
             decided: flags & DECIDED != 0,
             appealed: flags & APPEALED != 0,
             strikes_before: u32::try_from(flags >> STRIKES_SHIFT).expect("shifted to 32 bits"),
+            known: Known::from_flags(flags),
+            forced: match (flags & FORCED != 0, flags & WAS_EXITING != 0) {
+                (false, _) => None,
+                (true, false) => Some(MinerState::Active),
+                (true, true) => Some(MinerState::Exiting),
+            },
         })
     }
 
@@ -128,6 +175,9 @@ impl Ballot {
             | flag(self.proven, PROVEN)
             | flag(self.decided, DECIDED)
             | flag(self.appealed, APPEALED)
+            | flag(self.forced.is_some(), FORCED)
+            | flag(self.forced == Some(MinerState::Exiting), WAS_EXITING)
+            | self.known.flags()
             | u64::from(self.strikes_before) << STRIKES_SHIFT;
         state::ballot(miner, round).head.set(host, &(round, self.votes.to_word(), self.decided_at, flags))
     }
@@ -146,20 +196,24 @@ impl Ballot {
 pub(super) struct Base {
     pub(super) idle: u64,
     pub(super) service: u64,
+    /// Certified segments of idle space, and steps of them that data had taken.
+    pub(super) segments: u64,
+    pub(super) consumed: u64,
     pub(super) fined: U256,
 }
 
 impl Base {
     pub(super) fn read(host: &mut dyn ModuleHost, miner: Address, round: u64) -> Result<Self, ModuleError> {
         let slots = state::ballot(miner, round);
-        let (idle, service) = slots.base.get(host)?;
-        Ok(Self { idle, service, fined: slots.fined.get(host)? })
+        let (idle, service, segments, consumed) = slots.base.get(host)?;
+        Ok(Self { idle, service, segments, consumed, fined: slots.fined.get(host)? })
     }
 
     pub(super) fn write(&self, host: &mut dyn ModuleHost, miner: Address, round: u64) -> Result<(), ModuleError> {
         let slots = state::ballot(miner, round);
-        if slots.base.get(host)? != (self.idle, self.service) {
-            slots.base.set(host, &(self.idle, self.service))?;
+        let words = (self.idle, self.service, self.segments, self.consumed);
+        if slots.base.get(host)? != words {
+            slots.base.set(host, &words)?;
         }
         if slots.fined.get(host)? != self.fined {
             slots.fined.set(host, &self.fined)?;
@@ -186,7 +240,7 @@ mod tests {
     }
 
     fn decided(cast: &[u8], members: usize) -> Option<u8> {
-        votes(cast).decide(members).map(Verdict::encode)
+        votes(cast).decide(members, Known::default()).map(Verdict::encode)
     }
 
     #[test]
@@ -207,6 +261,18 @@ mod tests {
         assert_eq!(decided(&[2, 2, miss, miss, miss], 7), Some(miss));
         assert_eq!(decided(&[2, 2, 2, miss, miss], 7), Some(2));
         assert_eq!(decided(&[pass, pass | tags, pass | tags, pass | tags, pass | tags], 7), None);
+    }
+
+    #[test]
+    fn what_the_chain_knows_needs_no_votes() {
+        let known = Known { spot: Some(Outcome::Passed), idle: None };
+        assert_eq!(votes(&[0b11; 5]).decide(7, known).map(Verdict::encode), Some(0b01));
+        assert_eq!(votes(&[0b11; 4]).decide(7, known), None, "idle space and tags do");
+        let both = Known { spot: Some(Outcome::Failed), idle: Some(Outcome::Passed) };
+        assert_eq!(both.correct(Verdict::default()).encode(), 0b01_00_10);
+        for known in [Known::default(), known, both] {
+            assert_eq!(Known::from_flags(known.flags()), known);
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The ABI face of the audits module.
 
-use super::{answers, appeals, idle, views, votes};
+use super::{answers, appeals, idle, refutation, views, votes};
 use crate::ledger::{
     abi::IAudits::{self as abi, IAuditsCalls as Calls},
     modules::{
@@ -28,7 +28,8 @@ fn access(call: &Calls) -> Access {
         | Calls::vote(_)
         | Calls::voteIdle(_)
         | Calls::rule(_)
-        | Calls::reclaim(_) => Access::Write,
+        | Calls::reclaim(_)
+        | Calls::refute(_) => Access::Write,
         Calls::terms(_)
         | Calls::round(_)
         | Calls::roundAt(_)
@@ -37,6 +38,7 @@ fn access(call: &Calls) -> Access {
         | Calls::verifiers(_)
         | Calls::verdict(_)
         | Calls::record(_)
+        | Calls::basis(_)
         | Calls::appeals(_) => Access::View,
     }
 }
@@ -53,6 +55,7 @@ fn write(call: Calls, host: &mut dyn ModuleHost) -> Result<Bytes, ModuleError> {
         Calls::voteIdle(call) => idle::vote_idle(host, &call.miners, &call.batches, &call.accepted),
         Calls::rule(call) => appeals::rule(host, call.number, call.verdict),
         Calls::reclaim(call) => appeals::reclaim(host, call.number),
+        Calls::refute(call) => refutation::refute(host, call.miner, call.round, &call.evidence),
         _ => Err(ModuleError::Fatal("a read was dispatched as a write".into())),
     }
     .map(|()| Bytes::new())
@@ -73,6 +76,7 @@ fn read(call: Calls, host: &mut dyn ModuleHost) -> Result<Bytes, ModuleError> {
         Calls::verifiers(_) => reply::<abi::verifiersCall>(&views::verifiers(host)?),
         Calls::verdict(call) => reply::<abi::verdictCall>(&views::verdict(host, call.round, call.miner)?),
         Calls::record(call) => reply::<abi::recordCall>(&views::record(host, call.miner)?),
+        Calls::basis(call) => reply::<abi::basisCall>(&views::basis(host, call.round, call.miner)?),
         Calls::appeals(call) => reply::<abi::appealsCall>(&views::appeals(host, call.skip, call.limit)?),
         _ => return Err(ModuleError::Fatal("a write was dispatched as a read".into())),
     })

@@ -1,9 +1,10 @@
 //! The audits module: rounds, what miners answer in them, what committees find, what follows from it, and appeals.
 //!
-//! Owns rounds, sets of verifiers, ballots, strikes and appeals. Must not know how an answer is verified: a verdict is a member's word, and who
-//! doubts it appeals (ADR 23). Invariants:
+//! Owns rounds, sets of verifiers, ballots, strikes, appeals and refutations. A verdict is a member's word; who doubts it appeals, or shows the chain
+//! the answer's bytes (ADR 23). Invariants:
 //! - who may be drawn is fixed when a round opens, before the beacon that draws; a miner's committee is the same for everybody;
-//! - a verdict is decided once, by more than two thirds of its committee, and changes at most once more, by an appeal;
+//! - a verdict is decided once, by more than two thirds of its committee, and changes at most once more by an appeal, and once a part by what the
+//!   chain has verified itself;
 //! - state of a miner is bounded: the ballots of the last [`RING`] rounds, one ballot about idle space, its tally;
 //! - the module's account holds exactly the deposits of appeals that are not closed.
 
@@ -11,8 +12,10 @@ mod answers;
 mod appeals;
 mod ballot;
 mod dispatch;
+mod evidence;
 mod idle;
 mod outcome;
+mod refutation;
 mod reversal;
 mod rounds;
 mod seams;

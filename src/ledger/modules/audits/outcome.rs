@@ -7,7 +7,10 @@ use super::{rounds::Round, seams, state};
 use crate::{
     ledger::{
         audit::{Outcome, Rounds, Verdict},
-        modules::host::{ModuleError, ModuleHost},
+        modules::{
+            host::{ModuleError, ModuleHost},
+            miners::MinerState,
+        },
     },
     types::{
         Address, U256,
@@ -52,6 +55,8 @@ pub(super) struct Found {
     pub(super) strikes_before: u32,
     pub(super) strikes: u32,
     pub(super) fined: U256,
+    /// What the miner was, if it was forced out.
+    pub(super) forced: Option<MinerState>,
 }
 
 /// Whether faults of a round count.
@@ -84,16 +89,21 @@ pub(super) fn follow(
         }
     }
     let strikes = tally.strikes;
-    let fined = if counted && verdict.is_fault() { punish(host, miner, &mut tally)? } else { U256::ZERO };
+    let (fined, forced) =
+        if counted && verdict.is_fault() { punish(host, miner, &mut tally)? } else { (U256::ZERO, None) };
     tally.write(host, miner)?;
     if strikes != before {
         seams::set_strikes(host, miner, strikes)?;
     }
-    Ok(Found { strikes_before: before, strikes, fined })
+    Ok(Found { strikes_before: before, strikes, fined, forced })
 }
 
-/// Fines a miner for the faults of its tally, and forces it out after the last one.
-pub(super) fn punish(host: &mut dyn ModuleHost, miner: Address, tally: &mut Tally) -> Result<U256, ModuleError> {
+/// Fines a miner for the faults of its tally, and forces it out after the last one. Gives the fine, and what it was if it was forced out.
+pub(super) fn punish(
+    host: &mut dyn ModuleHost,
+    miner: Address,
+    tally: &mut Tally,
+) -> Result<(U256, Option<MinerState>), ModuleError> {
     let index = usize::try_from(tally.strikes).unwrap_or(usize::MAX).clamp(1, FAULT_FINES_PERCENT.len()) - 1;
     let fined = seams::fine(host, miner, FAULT_FINES_PERCENT[index])?;
     if !fined.is_zero() {
@@ -101,12 +111,12 @@ pub(super) fn punish(host: &mut dyn ModuleHost, miner: Address, tally: &mut Tall
         let sum = place.get(host)?.saturating_add(fined);
         place.set(host, &sum)?;
     }
-    if tally.strikes >= FAULTS_MAX {
-        // A miner that registers anew begins anew.
-        tally.strikes = 0;
-        seams::force_out(host, miner)?;
+    if tally.strikes < FAULTS_MAX {
+        return Ok((fined, None));
     }
-    Ok(fined)
+    // A miner that registers anew begins anew.
+    tally.strikes = 0;
+    Ok((fined, Some(seams::force_out(host, miner)?)))
 }
 
 /// Suspends the key epochs whose tags pass while openings fail: who made such proofs knows the key.

@@ -8,13 +8,14 @@ use crate::{
         abi::AUDITS,
         audit::Rounds,
         modules::{
+            files,
             host::{ModuleError, ModuleHost},
             miners::{self, BatchState, MinerState},
             staking, tee,
         },
     },
     proofs::pois::Shape,
-    types::{Address, Height, Params, U256},
+    types::{Address, B256, FileId, Height, Params, U256},
 };
 
 /// What a verifier loses that lied: of its bond as a TEE worker in hundredths, of its stake as a validator in thousandths.
@@ -29,8 +30,16 @@ pub(super) fn base(host: &mut dyn ModuleHost, miner: Address, round: u64) -> Res
         return Ok(None);
     }
     let standing = miners::standing(host, miner, round)?;
-    let base = Base { idle: standing.idle, service: standing.used, fined: U256::ZERO };
+    let miners::Standing { idle, used: service, segments, consumed } = standing;
+    let base = Base { idle, service, segments, consumed, fined: U256::ZERO };
     Ok((base.idle != 0 || base.service != 0).then_some(base))
+}
+
+/// Whether an account is still the miner that a round was about, in whatever state: its idle space and its columns are told from this
+/// registration on.
+pub(super) fn is_same_miner(host: &mut dyn ModuleHost, miner: Address, round: u64) -> Result<bool, ModuleError> {
+    let opened = Rounds::of(host.params()).opened_at(round);
+    Ok(miners::state_of(host, miner)?.is_some() && miners::since(host, miner)? < opened)
 }
 
 /// Whether a miner is still one that can be fined and forced out.
@@ -44,9 +53,52 @@ pub(super) fn fine(host: &mut dyn ModuleHost, miner: Address, percent: u64) -> R
     if amount.is_zero() { Ok(amount) } else { miners::fine(host, miner, amount, true) }
 }
 
-/// Forces a miner out.
-pub(super) fn force_out(host: &mut dyn ModuleHost, miner: Address) -> Result<(), ModuleError> {
+/// Undoes a fine of `taken`, of which the miner has not got `amount` back; gives what came back.
+pub(super) fn undo_fine(
+    host: &mut dyn ModuleHost,
+    miner: Address,
+    taken: U256,
+    amount: U256,
+) -> Result<U256, ModuleError> {
+    miners::undo_fine(host, miner, taken, amount)
+}
+
+/// Forces a miner out; gives what it was before.
+pub(super) fn force_out(host: &mut dyn ModuleHost, miner: Address) -> Result<MinerState, ModuleError> {
     miners::force_out(host, miner)
+}
+
+/// Whether a miner is forced out.
+pub(super) fn is_lost(host: &mut dyn ModuleHost, miner: Address) -> Result<bool, ModuleError> {
+    Ok(miners::state_of(host, miner)? == Some(MinerState::Lost))
+}
+
+/// Takes a miner back that was forced out.
+pub(super) fn reinstate(host: &mut dyn ModuleHost, miner: Address, as_state: MinerState) -> Result<(), ModuleError> {
+    miners::reinstate(host, miner, as_state)
+}
+
+/// Number and root of a miner's certified segment at `place`; none if it has fewer.
+pub(super) fn segment(
+    host: &mut dyn ModuleHost,
+    miner: Address,
+    place: u64,
+) -> Result<Option<(u64, B256)>, ModuleError> {
+    Ok(miners::segments(host, miner, place, 1)?.pop())
+}
+
+/// Bytes of a column of a file, if the miner has had it since before the round opened.
+pub(super) fn column_held(
+    host: &mut dyn ModuleHost,
+    miner: Address,
+    round: u64,
+    file: FileId,
+    column: u8,
+) -> Result<Option<u64>, ModuleError> {
+    match files::column(host, file, column)?.filter(|found| found.is_held_in(miner, round)) {
+        None => Ok(None),
+        Some(_) => files::column_bytes(host, file),
+    }
 }
 
 /// Tells the miners module of faults in a row, if the miner is still there.

@@ -8,7 +8,7 @@ use crate::{
         abi::AUDITS,
         modules::storage::{Array, Mapping, Place, Slot, Vector, layout},
     },
-    types::{Address, U256, params::VERIFIERS},
+    types::{Address, B256, U256, params::VERIFIERS},
 };
 
 const RING_SLOTS: usize = 16;
@@ -24,11 +24,13 @@ layout! {
 
 layout! {
     /// What committees said of a miner in a round:
-    /// `struct { uint64 round; uint64 votes; uint64 decidedAt; uint64 flags; uint64 idle; uint64 service; uint256 fined; }`
+    /// `struct { uint64 round; uint64 votes; uint64 decidedAt; uint64 flags; uint64 idle; uint64 service; uint64 segments; uint64 consumed;
+    /// uint256 fined; bytes32 answers; }`, the last being the digest of what the miner committed to in the round.
     pub(super) struct BallotSlots {
         head: Slot<(u64, u64, u64, u64)>,
-        base: Slot<(u64, u64)>,
+        base: Slot<(u64, u64, u64, u64)>,
         fined: Slot<U256>,
+        answers: Slot<B256>,
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{
     LIST_MAX_APPEALS, RING,
     appeals::{Appeal, Standing},
-    ballot::Ballot,
+    ballot::{Ballot, Base},
     idle,
     outcome::Tally,
     rounds,
@@ -98,6 +98,16 @@ pub(super) fn verdict(host: &mut dyn ModuleHost, number: u64, miner: Address) ->
         decided: ballot.decided,
         appealed: ballot.appealed,
     })
+}
+
+/// What a round is about for a miner: as it was decided, or as it is; nothing for who is no miner of it.
+pub(super) fn basis(host: &mut dyn ModuleHost, number: u64, miner: Address) -> Result<IAudits::Basis, ModuleError> {
+    let base = match Ballot::read(host, miner, number)?.decided {
+        true => Base::read(host, miner, number)?,
+        false => seams::base(host, miner, number)?.unwrap_or_default(),
+    };
+    let Base { idle, service, segments, consumed, .. } = base;
+    Ok(IAudits::Basis { idle, service, segments, consumed })
 }
 
 /// A miner's past.

@@ -55,20 +55,30 @@ fn cast(host: &mut dyn ModuleHost, round: &Round, miner: Address, verdict: u8) -
     let place = panel
         .place_of(account)
         .ok_or_else(|| ModuleError::revert(IAudits::NotInCommittee { account, miner, round: number }))?;
-    check_verdict(host, &ballot, number, verdict)?;
-    if !ballot.votes.cast(place, verdict) {
+    let found = check_verdict(host, &ballot, number, verdict)?;
+    if !ballot.votes.cast(place, found.encode()) {
         return Err(ModuleError::revert(IAudits::AlreadyVoted { account, miner, round: number }));
     }
-    match ballot.votes.decide(panel.members.len()) {
-        None => ballot.write(host, miner, number),
-        Some(decided) => {
-            ballot.verdict = decided;
-            decide(host, round, miner, ballot, base, &panel)
-        }
+    settle(host, round, miner, ballot, base, &panel)
+}
+
+/// Writes a ballot that has changed, and decides if its votes do.
+pub(super) fn settle(
+    host: &mut dyn ModuleHost,
+    round: &Round,
+    miner: Address,
+    ballot: Ballot,
+    base: Base,
+    panel: &Panel,
+) -> Result<(), ModuleError> {
+    match ballot.votes.decide(panel.members.len(), ballot.known) {
+        None => ballot.write(host, miner, round.number),
+        Some(verdict) => decide(host, round, miner, Ballot { verdict, ..ballot }, base, panel),
     }
 }
 
-/// A verdict, if it can be right as far as the chain knows.
+/// A verdict, if it can be right as far as the chain knows. What the chain has verified itself takes the place of what is said of it, so
+/// that nobody who could not have the bytes is kept from voting about the rest.
 pub(super) fn check_verdict(
     host: &dyn ModuleHost,
     ballot: &Ballot,
@@ -77,6 +87,7 @@ pub(super) fn check_verdict(
 ) -> Result<Verdict, ModuleError> {
     let has_tags = Rounds::of(host.params()).has_tags(round);
     Verdict::decode(verdict)
+        .map(|decoded| ballot.known.correct(decoded))
         .filter(|decoded| ballot.admits(*decoded, has_tags))
         .ok_or_else(|| ModuleError::revert(IAudits::VerdictInvalid { verdict }))
 }
@@ -99,6 +110,7 @@ fn decide(
     base.fined = found.fined;
     base.write(host, miner, number)?;
     (ballot.decided, ballot.decided_at, ballot.strikes_before) = (true, host.height(), found.strikes_before);
+    ballot.forced = found.forced;
     ballot.write(host, miner, number)?;
     let (strikes, fined) = (found.strikes, found.fined);
     let event = IAudits::AuditDecided { miner, round: number, verdict: verdict.encode(), strikes, fined };

@@ -10,7 +10,10 @@ use super::{
     },
     file, head,
 };
-use crate::types::{Address, FileId, params::FRAGMENTS};
+use crate::{
+    ledger::audit::Rounds,
+    types::{Address, FileId, params::FRAGMENTS},
+};
 
 /// Columns of a file, as they are numbered.
 pub(super) const FRAGMENTS_U8: u8 = 12;
@@ -34,6 +37,12 @@ impl Mark {
     }
 }
 
+/// Bits of a column's last word that are [`Mark`]s; the others are the round in which its holder got it.
+const MARK_BITS: u32 = 8;
+const MARK_MASK: u32 = (1 << MARK_BITS) - 1;
+/// The last round that can be told from later ones: in 300 years on the main network.
+const SINCE_MAX: u32 = u32::MAX >> MARK_BITS;
+
 /// A column as found in storage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::ledger::modules) struct Column {
@@ -43,17 +52,19 @@ pub(in crate::ledger::modules) struct Column {
     place: u64,
     /// [`Mark`]s.
     pub(super) marks: u32,
+    /// The round of audits in which its holder got it.
+    since: u32,
 }
 
 impl Column {
     /// Column `index`, below [`FRAGMENTS`], of a file that exists.
     pub(super) fn read(host: &mut dyn ModuleHost, id: FileId, index: u8) -> Result<Self, ModuleError> {
-        let (holder, place, marks) = file(id).holders.item(index.into()).get(host)?;
-        Ok(Self { holder, place, marks })
+        let (holder, place, word) = file(id).holders.item(index.into()).get(host)?;
+        Ok(Self { holder, place, marks: word & MARK_MASK, since: word >> MARK_BITS })
     }
 
     fn write(&self, host: &mut dyn ModuleHost, id: FileId, index: u8) -> Result<(), ModuleError> {
-        file(id).holders.item(index.into()).set(host, &(self.holder, self.place, self.marks))
+        file(id).holders.item(index.into()).set(host, &(self.holder, self.place, self.marks | self.since << MARK_BITS))
     }
 
     /// Gives a column without holder to `holder`. `Ok(Err(free))` if it has only `free` left.
@@ -68,7 +79,9 @@ impl Column {
             return Ok(Err(free));
         }
         let place = miners::hold(host, holder, id)?;
-        Self { holder, place, marks: 0 }.write(host, id, index)?;
+        let round = Rounds::of(host.params()).at(host.height());
+        let since = u32::try_from(round).unwrap_or(SINCE_MAX).min(SINCE_MAX);
+        Self { holder, place, marks: 0, since }.write(host, id, index)?;
         Ok(Ok(()))
     }
 
@@ -89,6 +102,11 @@ impl Column {
             Self { place: self.place, ..column }.write(host, moved, other)?;
         }
         file(id).holders.item(index.into()).clear(host)
+    }
+
+    /// Whether `miner` has had it since before `round` opened.
+    pub(in crate::ledger::modules) fn is_held_in(&self, miner: Address, round: u64) -> bool {
+        self.holder == miner && u64::from(self.since) < round
     }
 
     /// Whether the column has a mark.

@@ -12,7 +12,7 @@ mod release;
 
 use super::{
     host::{ModuleError, ModuleHost},
-    miners,
+    miners, names,
     staking::{self, BeaconWindow, Work},
     storage::{Array, Mapping, Place, Slot, Vector, layout},
     territory,
@@ -32,7 +32,7 @@ use alloy_sol_types::SolEvent;
 pub(super) use columns::{Column, Mark, column, column_bytes, column_of, holders, mark, replace_holder};
 pub(super) use dispatch::dispatch;
 use owners::OwnerSlots;
-use release::{purge, remove};
+use release::{purge, release, remove_for};
 
 /// Most files one `listOf` answers with.
 pub const LIST_MAX_FILES: u64 = 1_000;
@@ -48,7 +48,8 @@ const RECEIPT_BYTES: usize = 64;
 
 layout! {
     /// `struct { uint64 size; uint32 segments; uint64 storedAt; uint64 columnBytes; address[] owners; Column[12] holders; }` with
-    /// `struct Column { address holder; uint64 place; uint32 marks; }`: `place` is the file's index among its holder's holdings.
+    /// `struct Column { address holder; uint64 place; uint8 marks; uint24 since; }`: `place` is the file's index among its holder's holdings, `since`
+    /// the round of audits in which the holder got it.
     struct FileSlots {
         head: Slot<(u64, u32, u64, u64)>,
         owners: Vector<Slot<Address>>,
@@ -90,6 +91,8 @@ impl FileHead {
 
 /// What a caller hands in to make a file active.
 struct Deposit<'a> {
+    /// Whose the file will be.
+    owner: Address,
     /// The territory to charge, if the caller names one.
     territory: Option<u64>,
     manifest: &'a Bytes,
@@ -98,13 +101,19 @@ struct Deposit<'a> {
     receipts: &'a [Bytes],
 }
 
-/// Makes a dispersed file active for the caller, or the caller a further owner of a file that is.
+/// As [`store`], by somebody who may act for the owner.
+fn store_for(host: &mut dyn ModuleHost, given: &Deposit<'_>) -> Result<FileId, ModuleError> {
+    names::require_actor(host, given.owner)?;
+    store(host, given)
+}
+
+/// Makes a dispersed file active for its owner, or the owner a further one of a file that is.
 fn store(host: &mut dyn ModuleHost, given: &Deposit<'_>) -> Result<FileId, ModuleError> {
     let length = u64::try_from(given.manifest.len()).expect("call data fits memory");
     host.charge(length * MANIFEST_BYTE_GAS)?;
-    let (id, owner) = (FileId(hash::content(given.manifest)), host.caller());
+    let (id, owner) = (FileId(hash::content(given.manifest)), given.owner);
     if let Some(head) = head(host, id)? {
-        own(host, id, given.territory, head.charge())?;
+        own(host, id, given, head.charge())?;
         host.emit(FILES, IFiles::OwnerAdded { id: id.into(), owner }.encode_log_data())?;
         return Ok(id);
     }
@@ -117,11 +126,11 @@ fn store(host: &mut dyn ModuleHost, given: &Deposit<'_>) -> Result<FileId, Modul
     Ok(id)
 }
 
-/// Makes the caller an owner and charges its territory: the one it names, or the one chosen for it.
-fn own(host: &mut dyn ModuleHost, id: FileId, named: Option<u64>, charge: u64) -> Result<(), ModuleError> {
-    let owner = host.caller();
+/// Makes the owner one of the file's and charges its territory: the one that is named, or the one chosen for it.
+fn own(host: &mut dyn ModuleHost, id: FileId, given: &Deposit<'_>, charge: u64) -> Result<(), ModuleError> {
+    let owner = given.owner;
     owners::refuse(host, id, owner)?;
-    let token = match named {
+    let token = match given.territory {
         Some(token) => token,
         None => territory::choose(host, owner, charge)?,
     };
@@ -269,7 +278,7 @@ fn activate(
     manifest: &Manifest,
     given: &Deposit<'_>,
 ) -> Result<(), ModuleError> {
-    let (owner, height, column) = (host.caller(), host.height(), manifest.column_bytes());
+    let (owner, height, column) = (given.owner, host.height(), manifest.column_bytes());
     for (index, &holder) in (0u8..).zip(given.holders) {
         Column::place(host, id, index, holder, column)?
             .map_err(|free| ModuleError::revert(IFiles::HolderFull { holder, free, needed: column }))?;
@@ -279,7 +288,7 @@ fn activate(
     }
     let segments = u32::try_from(manifest.segments.len()).expect("a manifest has at most 4,096 segments");
     file(id).head.set(host, &(manifest.size, segments, height, column))?;
-    own(host, id, given.territory, charge_of_column(column))?;
+    own(host, id, given, charge_of_column(column))?;
     let (files, bytes) = totals(host)?;
     state().count.set(host, &(files + 1))?;
     state().bytes.set(host, &(bytes + U256::from(manifest.size)))?;

@@ -6,7 +6,7 @@
 use super::{
     super::{
         host::{ModuleError, ModuleHost},
-        miners, repair,
+        miners, names, repair,
         staking::{self, Work},
         tee,
         territory::{self, LapseStep},
@@ -21,9 +21,9 @@ use crate::{
 };
 use alloy_sol_types::SolEvent;
 
-/// Gives the caller's ownership up; without owners the file is deleted.
-pub(super) fn remove(host: &mut dyn ModuleHost, id: FileId) -> Result<(), ModuleError> {
-    let owner = host.caller();
+/// As [`release`], by somebody who may act for the owner.
+pub(super) fn remove_for(host: &mut dyn ModuleHost, owner: Address, id: FileId) -> Result<(), ModuleError> {
+    names::require_actor(host, owner)?;
     release(host, id, owner)
 }
 
@@ -48,7 +48,8 @@ pub(super) fn purge(host: &mut dyn ModuleHost, steps: u64) -> Result<u64, Module
     Ok(steps)
 }
 
-fn release(host: &mut dyn ModuleHost, id: FileId, owner: Address) -> Result<(), ModuleError> {
+/// Gives an ownership up; without owners the file is deleted.
+pub(super) fn release(host: &mut dyn ModuleHost, id: FileId, owner: Address) -> Result<(), ModuleError> {
     let head = require(host, id)?;
     let (remaining, token) = owners::remove(host, id, owner)?;
     territory::free(host, token, id, head.charge())?;

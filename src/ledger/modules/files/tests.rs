@@ -1,6 +1,7 @@
 //! Storing, sharing and deleting files; every refusal.
 
 mod charges;
+mod operators;
 
 use super::*;
 use crate::{

@@ -18,6 +18,8 @@ pub(super) fn calls() -> Vec<SampleCall> {
         SampleCall::of(AUDITS, &IAudits::appealCall { miner, round: 2, verdict: 3 }),
         SampleCall::of(AUDITS, &IAudits::ruleCall { number: 1, verdict: 2 }),
         SampleCall::of(AUDITS, &IAudits::reclaimCall { number: 1 }),
+        SampleCall::of(AUDITS, &IAudits::refuteCall { miner, round: 1, evidence: sample_evidence() }),
+        SampleCall::of(AUDITS, &IAudits::basisCall { round: 1, miner }),
         SampleCall::of(AUDITS, &IAudits::termsCall {}),
         SampleCall::of(AUDITS, &IAudits::roundCall {}),
         SampleCall::of(AUDITS, &IAudits::roundAtCall { number: 1 }),
@@ -33,6 +35,17 @@ pub(super) fn calls() -> Vec<SampleCall> {
         SampleCall::of(REWARDS, &IRewards::accountCall { miner }),
         SampleCall::of(REWARDS, &IRewards::poolsCall {}),
     ]
+}
+
+fn sample_evidence() -> IAudits::Evidence {
+    IAudits::Evidence {
+        part: 2,
+        spot: word(0x02),
+        idle: word(0x03),
+        answer: blob(0x04, 33),
+        manifests: vec![blob(0x05, 33)],
+        columns: vec![6],
+    }
 }
 
 pub(super) fn answers() -> Vec<String> {
@@ -66,6 +79,7 @@ pub(super) fn answers() -> Vec<String> {
         answer::<IAudits::verifiersCall>(&vec![account(0x01)]),
         answer::<IAudits::verdictCall>(&verdict),
         answer::<IAudits::recordCall>(&sample_record()),
+        answer::<IAudits::basisCall>(&IAudits::Basis { idle: 1, service: 2, segments: 3, consumed: 4 }),
         answer::<IAudits::appealsCall>(&vec![sample_appeal()]),
     ];
     answers.extend(reward_answers());
@@ -154,6 +168,7 @@ pub(super) fn events() -> Vec<String> {
         event(&opened),
         event(&IAudits::AppealDecided { appeal: 1, miner, round: 2, verdict: 3, upheld: true }),
         event(&IAudits::VerifierFined { verifier: account(0x02), appeal: 1, amount }),
+        event(&IAudits::AuditRefuted { miner, round: 2, by: account(0x03), part: 2, outcome: 1, verdict: 0x11 }),
         event(&IRewards::RewardClaimed { miner, to: account(0x02), amount, nextEra: 5 }),
     ]
 }
@@ -179,6 +194,13 @@ pub(super) fn errors() -> Vec<(String, [u8; 4])> {
         error(&IAudits::UnknownAppeal { number: 1 }),
         error(&IAudits::AppealClosed { number: 1 }),
         error(&IAudits::NotSeated { account }),
+        error(&IAudits::PartInvalid { part: 1 }),
+        error(&IAudits::AnswerUnknown { miner, round }),
+        error(&IAudits::EvidenceTooLong { given: two, maximum: one }),
+        error(&IAudits::EvidenceInvalid { index: one, reason: "why".into() }),
+        error(&IAudits::ColumnNotHeld { file: word(0x01), column: 2 }),
+        error(&IAudits::HoldingsIncomplete { shown: 1, held: 2 }),
+        error(&IAudits::NothingRefuted { miner, round }),
         error(&IRewards::NothingDue { miner, nextEra: 1 }),
         error(&IRewards::EraUnknown { era: 1 }),
         error(&IRewards::TooMany { given: 2, maximum: 1 }),

@@ -63,6 +63,8 @@ pub(super) fn calls() -> Vec<SampleCall> {
         SampleCall::of(REPAIR, &IRepair::orderCall { file: word(0x01), column: 2 }),
         SampleCall::of(REPAIR, &IRepair::ordersCall { skip: 1, limit: 2 }),
         SampleCall::of(REPAIR, &IRepair::claimBlocksCall {}),
+        SampleCall::of(REPAIR, &IRepair::settleCall { file: word(0x01), column: 2 }),
+        SampleCall::of(REPAIR, &IRepair::claimDepositCall { file: word(0x01), column: 2 }),
     ]
 }
 
@@ -132,6 +134,7 @@ pub(super) fn answers() -> Vec<String> {
         answer::<IRepair::orderCall>(&order),
         answer::<IRepair::ordersCall>(&vec![order.clone()]),
         answer::<IRepair::claimBlocksCall>(&1),
+        answer::<IRepair::claimDepositCall>(&U256::from(1)),
     ]
 }
 
@@ -144,6 +147,7 @@ pub(super) fn events() -> Vec<String> {
         event(&IMiners::MinerCapacityChanged { account: owner, capacity: 4 }),
         event(&IMiners::MinerLeaving { account: owner, held: 4, withdrawableFrom: 5 }),
         event(&IMiners::MinerLost { account: owner, held: 4 }),
+        event(&IMiners::MinerReinstated { account: owner, state: 1, held: 4 }),
         event(&IMiners::MinerFined { account: owner, amount: three, burnt: one, bounty: two }),
         event(&IMiners::CollateralAdded { account: owner, amount: one, collateral: two }),
         event(&IMiners::IdleCommitted { account: owner, batch: 1, first: 2, commitments: vec![blob(0x03, 33)] }),
@@ -156,6 +160,7 @@ pub(super) fn events() -> Vec<String> {
         event(&IFiles::FileDeleted { id, size: 5, holders }),
         event(&IRepair::ColumnSurrendered { file: id, column: 3, holder: owner }),
         event(&IRepair::RepairClaimed { file: id, column: 3, claimer: owner, until: 4 }),
+        event(&IRepair::ClaimSettled { file: id, column: 3, claimer: owner, deposit: two, burnt: true }),
         event(&IRepair::RepairCompleted { file: id, column: 3, to: owner, from: operator, bounty: two }),
     ]
 }
@@ -191,6 +196,10 @@ pub(super) fn errors() -> Vec<(String, [u8; 4])> {
         error(&IFiles::BeaconTooOld { height: 1, oldest: 2, newest: 3 }),
         error(&IRepair::NotOpen { file: id, column: 2 }),
         error(&IRepair::AlreadyClaimed { file: id, column: 2, claimer: account, until: 3 }),
+        error(&IRepair::ClaimLapsed { file: id, column: 2, claimer: account, until: 3 }),
+        error(&IRepair::ClaimBinds { file: id, column: 2, until: 3 }),
+        error(&IRepair::NothingClaimed { file: id, column: 2 }),
+        error(&IRepair::DepositTooLow { sent: U256::from(1), required: U256::from(2) }),
         error(&IRepair::NotClaimer { file: id, column: 2, account }),
         error(&IRepair::NotEligible { file: id, account, reason: reason() }),
         error(&IRepair::NotHolder { file: id, account }),

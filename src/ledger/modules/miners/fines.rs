@@ -1,4 +1,4 @@
-//! Fines: what is taken of a collateral, and the pot that pays those who repair what the miner holds.
+//! Fines: what is taken of a collateral, what of it comes back if it was taken wrongly, and the pot that pays those who repair what the miner holds.
 //!
 //! Invariants: a fine never takes more than there is; what a pot pays for a column is its share of all that is still held, so that the
 //! last column empties it.
@@ -42,6 +42,33 @@ pub(in crate::ledger::modules) fn fine(
     registration::weigh(host, &entry, &space)?;
     host.emit(MINERS, IMiners::MinerFined { account, amount: taken, burnt, bounty }.encode_log_data())?;
     Ok(taken)
+}
+
+/// Undoes a fine that took `taken`, of which the miner has not got `amount` back: what is there of the pot's half comes out of the pot, the half
+/// that was burnt was never burnt. Gives what came back; what repairs were paid with does not.
+pub(in crate::ledger::modules) fn undo_fine(
+    host: &mut dyn ModuleHost,
+    account: Address,
+    taken: U256,
+    amount: U256,
+) -> Result<U256, ModuleError> {
+    let Some(entry) = Entry::find(host, account)? else { return Ok(U256::ZERO) };
+    let (slots, burnt) = (entry.slots(), taken / U256::from(2));
+    let pot = slots.pot.get(host)?;
+    let from_pot = amount.min(taken - burnt).min(pot);
+    let unburnt = (amount - from_pot).min(burnt);
+    let back = from_pot + unburnt;
+    if back.is_zero() {
+        return Ok(back);
+    }
+    slots.pot.set(host, &(pot - from_pot))?;
+    staking::unburn(host, MINERS, unburnt)?;
+    let collateral = slots.collateral.get(host)? + back;
+    slots.collateral.set(host, &collateral)?;
+    let space = Space::read(host, &entry)?;
+    registration::weigh(host, &entry, &space)?;
+    host.emit(MINERS, IMiners::CollateralAdded { account, amount: back, collateral }.encode_log_data())?;
+    Ok(back)
 }
 
 /// What the pot of `holder` pays for a column of `bytes` that it holds, rounded down.

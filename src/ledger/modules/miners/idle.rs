@@ -257,7 +257,7 @@ pub(in crate::ledger::modules) fn idle_batch(
 }
 
 /// Number and root of certified segments from `skip` on.
-pub(super) fn segments(
+pub(in crate::ledger::modules) fn segments(
     host: &mut dyn ModuleHost,
     account: Address,
     skip: u64,

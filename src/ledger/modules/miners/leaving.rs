@@ -1,4 +1,5 @@
-//! The end of a miner: it leaves or is forced out, what it holds finds new holders, and what is left of its collateral is paid out.
+//! The end of a miner: it leaves or is forced out, what it holds finds new holders, and what is left of its collateral is paid out. And its
+//! return, if it was forced out by a verdict that was wrong.
 //!
 //! Invariants: who leaves is given nothing new and has no idle space; the collateral stays until nothing is held and the lock is over;
 //! the array of those that leave has exactly the miners that leave and hold something.
@@ -35,8 +36,11 @@ pub(super) fn exit(host: &mut dyn ModuleHost) -> Result<(), ModuleError> {
     host.emit(MINERS, event.encode_log_data())
 }
 
-/// Forces a miner out. One that leaves already is lost from now on, with the lock it has; one that is lost stays so.
-pub(in crate::ledger::modules) fn force_out(host: &mut dyn ModuleHost, account: Address) -> Result<(), ModuleError> {
+/// Forces a miner out; gives what it was before. One that leaves already is lost from now on, with the lock it has; one that is lost stays so.
+pub(in crate::ledger::modules) fn force_out(
+    host: &mut dyn ModuleHost,
+    account: Address,
+) -> Result<MinerState, ModuleError> {
     let entry = Entry::read(host, account)?;
     let held = match entry.state {
         MinerState::Active => leave(host, entry, MinerState::Lost)?,
@@ -44,9 +48,35 @@ pub(in crate::ledger::modules) fn force_out(host: &mut dyn ModuleHost, account: 
             Entry { state: MinerState::Lost, ..entry }.write(host)?;
             holdings_len(host, account)?
         }
-        MinerState::Lost => return Ok(()),
+        MinerState::Lost => return Ok(entry.state),
     };
-    host.emit(MINERS, IMiners::MinerLost { account, held }.encode_log_data())
+    host.emit(MINERS, IMiners::MinerLost { account, held }.encode_log_data())?;
+    Ok(entry.state)
+}
+
+/// Makes a miner that is lost what it was before, `as_state`: its lock is undone, and it keeps what others have not taken over. Its idle space
+/// is gone, since it may have given it up.
+pub(in crate::ledger::modules) fn reinstate(
+    host: &mut dyn ModuleHost,
+    account: Address,
+    as_state: MinerState,
+) -> Result<(), ModuleError> {
+    let entry = Entry::read(host, account)?;
+    if entry.state != MinerState::Lost {
+        return Ok(());
+    }
+    if as_state == MinerState::Active {
+        unlist(host, &entry)?;
+        let entry = Entry { state: MinerState::Active, left_at: 0, leaving: None, ..entry };
+        entry.write(host)?;
+        let space = Space::read(host, &entry)?;
+        registration::change_total(host, 0, space.capacity)?;
+        registration::weigh(host, &entry, &space)?;
+    } else {
+        Entry { state: as_state, ..entry }.write(host)?;
+    }
+    let held = holdings_len(host, account)?;
+    host.emit(MINERS, IMiners::MinerReinstated { account, state: as_state.code(), held }.encode_log_data())
 }
 
 /// Takes an active miner out of placement; gives how many columns it holds.

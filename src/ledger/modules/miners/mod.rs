@@ -24,14 +24,14 @@ use crate::{
     types::{Address, B256, Height, U256},
 };
 pub(super) use dispatch::dispatch;
-pub(super) use fines::{fine, pay_bounty, pot_share};
+pub(super) use fines::{fine, pay_bounty, pot_share, undo_fine};
 pub(super) use holdings::{drop_holding, hold, holding, holdings_len};
-pub(super) use idle::{BatchState, decide_idle, idle_batch};
-pub(super) use leaving::{force_out, leaving, leaving_len};
+pub(super) use idle::{BatchState, decide_idle, idle_batch, segments};
+pub(super) use leaving::{force_out, leaving, leaving_len, reinstate};
 pub use registration::required_collateral;
 pub(super) use registration::{required, total_capacity};
 pub(super) use space::{free_space, room, take_space};
-pub(super) use standing::standing;
+pub(super) use standing::{Standing, standing};
 pub(super) use views::{account_key, candidates, operator, prefix, set_strikes, since, state_of};
 
 /// Longest display name.

@@ -3,7 +3,7 @@
 //! Owns claims and the list of columns that were given up. Must not know fragments' bytes. Invariants: an order is open as long as the column's
 //! holder leaves or gave it up, without a call that opens it; a claim binds for a bounded number of blocks; who takes a column over has shown
 //! chunks of it that were drawn after its claim, and could have been placed; the file's record marks every column this module keeps
-//! something of, so that a file that goes takes it along.
+//! something of, so that a file that goes takes it along; the module's account holds exactly the deposits of claims that are not settled.
 
 mod claims;
 mod complete;
@@ -26,11 +26,12 @@ pub(super) use surrender::forget;
 pub const LIST_MAX_ORDERS: u64 = 1_000;
 
 layout! {
-    /// What is kept of a column: `struct { address claimer; uint64 claimedAt; uint64 surrendered; }`, the last being its index among those
-    /// that were given up plus one.
+    /// What is kept of a column: `struct { address claimer; uint64 claimedAt; uint32 lapses; uint64 surrendered; uint256 deposit; }`, `lapses` being
+    /// the claims in a row before this one that nobody completed, `surrendered` its index among those that were given up plus one.
     struct OrderSlots {
-        claim: Slot<(Address, u64)>,
+        claim: Slot<(Address, u64, u32)>,
         surrendered: Slot<u64>,
+        deposit: Slot<U256>,
     }
 }
 

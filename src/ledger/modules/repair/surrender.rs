@@ -8,7 +8,7 @@ use super::{
         host::{ModuleError, ModuleHost},
         miners::{self, MinerState},
     },
-    SurrenderedSlots, order, state,
+    SurrenderedSlots, claims, order, state,
 };
 use crate::{
     ledger::abi::{IRepair, REPAIR},
@@ -43,8 +43,8 @@ pub(in crate::ledger::modules) fn forget(
     file: FileId,
     column: u8,
 ) -> Result<(), ModuleError> {
+    claims::forget(host, file, column)?;
     let slots = order(file, column);
-    slots.claim.clear(host)?;
     if let Some(place) = slots.surrendered.get(host)?.checked_sub(1) {
         unlist(host, place)?;
         slots.surrendered.clear(host)?;

@@ -4,7 +4,7 @@
 //! Must not know how a beacon is made or how messages travel. Invariants:
 //! - the committee of an era is written once, at the end of the era two before, and never changes afterwards;
 //! - the module's account holds exactly the bonded and unbonding stake;
-//! - stake leaves it by withdrawal after the lock, or as a punishment: burnt, or to the module that imposed it; tokens come into being only as rewards;
+//! - stake leaves it by withdrawal after the lock, or as a punishment: burnt, or to the module that imposed it; tokens come into being only as rewards, or again if they were burnt by a fine that was wrong;
 //! - a key belongs to one account for ever; a whole token of stake is one unit of power;
 //! - the work at the end of an era is bounded by [`CANDIDATES_MAX`] and [`COMMITTEE_MAX_SEATS`].
 
@@ -35,7 +35,7 @@ pub use emission::{EMISSION_YEARS, era_emission};
 pub use ring::BEACON_RING;
 pub(super) use ring::{BeaconWindow, beacon, beacon_window};
 pub(super) use seats::{accounts_of_era, committee_of_era};
-pub(super) use stake::{at_stake, burn, fine, mint};
+pub(super) use stake::{at_stake, burn, fine, mint, unburn};
 pub(super) use turns::open_block;
 pub use work::Work;
 pub(super) use work::{forget_points, record_points};

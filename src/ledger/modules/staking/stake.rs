@@ -152,6 +152,23 @@ pub(in crate::ledger::modules) fn burn(
     state().burnt.set(host, &sum)
 }
 
+/// Gives another module back what [`burn`] took of it by mistake: it was never burnt.
+pub(in crate::ledger::modules) fn unburn(
+    host: &mut dyn ModuleHost,
+    to: Address,
+    amount: U256,
+) -> Result<(), ModuleError> {
+    if amount.is_zero() {
+        return Ok(());
+    }
+    let burnt = state().burnt.get(host)?;
+    let rest = burnt
+        .checked_sub(amount)
+        .ok_or_else(|| ModuleError::Fatal(format!("{burnt} were burnt, {amount} of them are to come back")))?;
+    state().burnt.set(host, &rest)?;
+    host.mint(to, amount)
+}
+
 /// Brings `amount` into being for another module and counts it.
 pub(in crate::ledger::modules) fn mint(
     host: &mut dyn ModuleHost,

@@ -44,7 +44,7 @@ pub(in crate::ledger::modules) fn dispatch(input: &[u8], host: &mut dyn ModuleHo
         }
         ITeeCalls::openEpoch(call) => Ok(reply::<ITee::openEpochCall>(&epochs::open(host, &call.key, &call.srs)?)),
         ITeeCalls::handOver(call) => {
-            epochs::hand_over(host, call.epoch, call.worker, &call.sealed_)?;
+            epochs::hand_over(host, &call.into())?;
             Ok(reply::<ITee::handOverCall>(&().into()))
         }
         ITeeCalls::certify(call) => {
@@ -68,6 +68,8 @@ fn view_of(call: ITeeCalls, host: &mut dyn ModuleHost) -> Result<Bytes, ModuleEr
         ITeeCalls::get(call) => Ok(reply::<ITee::getCall>(&views::get(host, call.account)?)),
         ITeeCalls::epochs(_) => Ok(reply::<ITee::epochsCall>(&views::epochs(host)?)),
         ITeeCalls::epoch(call) => Ok(reply::<ITee::epochCall>(&views::epoch_at(host, call.number)?)),
+        ITeeCalls::holders(call) => Ok(reply::<ITee::holdersCall>(&views::holders_of(host, call.number)?)),
+        ITeeCalls::nextEpoch(_) => Ok(reply::<ITee::nextEpochCall>(&views::next_epoch(host)?)),
         ITeeCalls::tagsOf(call) => Ok(reply::<ITee::tagsOfCall>(&views::tags_of(host, call.file.into())?)),
         ITeeCalls::collateral(call) => Ok(reply::<ITee::collateralCall>(&views::collateral(host, call.digest)?)),
         ITeeCalls::measurement(call) => Ok(reply::<ITee::measurementCall>(&views::measurement(host, call.digest)?)),
@@ -104,5 +106,11 @@ impl From<ITee::registerCall> for workers::Registration {
             name: call.name,
             attestation: call.attestation,
         }
+    }
+}
+
+impl From<ITee::handOverCall> for epochs::HandOver {
+    fn from(call: ITee::handOverCall) -> Self {
+        Self { number: call.epoch, to: call.worker, seal_key: call.sealKey, sealed: call.sealed_ }
     }
 }

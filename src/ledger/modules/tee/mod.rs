@@ -2,8 +2,9 @@
 //!
 //! Owns workers and their bonds, the list of measurements, collateral, key epochs and which columns of files are tagged. Must not know how
 //! audits end. Invariants: a worker is active only while its attestation lasts and its measurement is on the list, which follows from heights
-//! and state without anything having to happen; a group has [`GROUP_MAX`] workers at most; at most one epoch is open, the newest; a column has
-//! tags of one epoch, its holder signed for them, and the epochs' counts agree with the columns.
+//! and state without anything having to happen; a group has [`GROUP_MAX`] workers at most; at most one epoch is open, the newest, and
+//! it is replaced only when it is old or nobody has its key; a column has tags of one epoch, its holder signed for them, and the epochs' counts
+//! agree with the columns.
 
 mod attestation;
 mod dispatch;
@@ -58,13 +59,16 @@ layout! {
 }
 
 layout! {
-    /// `struct { address opener; uint64 openedAt; uint32 state; uint64 columns; bytes32 srs; bytes32 digest; bytes key; }`
+    /// `sealedTo` is the seal key under which a worker got the epoch's key:
+    /// `struct { address opener; uint64 openedAt; uint32 state; uint64 columns; uint64 usedAt; bytes32 srs; bytes32 digest; bytes key;
+    /// mapping(address => bytes32) sealedTo; }`
     struct EpochSlots {
         head: Slot<(Address, u64, u32)>,
-        columns: Slot<u64>,
+        work: Slot<(u64, u64)>,
         srs: Slot<B256>,
         digest: Slot<B256>,
         key: Text,
+        sealed_to: Mapping<Address, Slot<B256>>,
     }
 }
 

@@ -191,9 +191,12 @@ fn epoch_of(word: U256, column: usize) -> u64 {
 
 fn count(host: &mut dyn ModuleHost, number: u64, change: i64) -> Result<(), ModuleError> {
     let Some(number) = number.checked_sub(1) else { return Ok(()) };
-    let columns = state().epochs.item(number).columns;
-    let counted = columns.get(host)?.checked_add_signed(change);
+    let work = state().epochs.item(number).work;
+    let (columns, used_at) = work.get(host)?;
+    let counted = columns.checked_add_signed(change);
     let counted =
         counted.ok_or_else(|| ModuleError::Fatal(format!("key epoch {number} lost more columns than it had")))?;
-    columns.set(host, &counted)
+    // Columns come only by certificates, which are a use of the key.
+    let used_at = if change > 0 { host.height() } else { used_at };
+    work.set(host, &(counted, used_at))
 }

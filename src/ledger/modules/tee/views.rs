@@ -3,7 +3,7 @@
 use super::{
     GROUP_MAX, Worker,
     attestation::{Applicant, expected_data},
-    epochs::{epoch, standing},
+    epochs::{Tenure, epoch, holders, standing, tenure},
     measurements, state,
     tags::tags,
     workers::id_of,
@@ -53,6 +53,7 @@ pub(super) fn epochs(host: &mut dyn ModuleHost) -> Result<u64, ModuleError> {
 pub(super) fn epoch_at(host: &mut dyn ModuleHost, number: u64) -> Result<ITee::Epoch, ModuleError> {
     let slots = epoch(host, number)?;
     let (opener, opened_at, _) = slots.head.get(host)?;
+    let (columns, used_at) = slots.work.get(host)?;
     Ok(ITee::Epoch {
         number,
         opener,
@@ -60,8 +61,20 @@ pub(super) fn epoch_at(host: &mut dyn ModuleHost, number: u64) -> Result<ITee::E
         state: standing(host, slots)?.number(),
         key: slots.key.get_bytes(host)?.into(),
         srs: slots.srs.get(host)?,
-        columns: slots.columns.get(host)?,
+        columns,
+        usedAt: used_at,
     })
+}
+
+pub(super) fn holders_of(host: &mut dyn ModuleHost, number: u64) -> Result<Vec<Address>, ModuleError> {
+    let slots = epoch(host, number)?;
+    holders(host, slots)
+}
+
+pub(super) fn next_epoch(host: &mut dyn ModuleHost) -> Result<ITee::nextEpochReturn, ModuleError> {
+    let (number, tenure) = (epochs(host)?, tenure(host)?);
+    let Tenure { due, lost, .. } = tenure.unwrap_or_default();
+    Ok(ITee::nextEpochReturn { number, due, lost })
 }
 
 pub(super) fn tags_of(host: &mut dyn ModuleHost, file: FileId) -> Result<[u64; FRAGMENTS], ModuleError> {

@@ -28,6 +28,24 @@ fn several_segments_are_asked_together() {
 }
 
 #[test]
+fn counting_segments_asks_for_the_same_as_listing_them() {
+    let root = |number: u64| [u8::try_from(number).unwrap(); 32];
+    for (count, taken) in [(1u64, 0u64), (1, 127), (4, 128 + 5), (40, 17), (40, 39 * 128 + 127)] {
+        let live_from = |place: u64| u32::try_from(taken.saturating_sub(place * 128).min(128)).unwrap();
+        let segments: Vec<LiveSegment> = (0..count)
+            .map(|place| LiveSegment { number: place + 7, root: root(place + 7), live_from: live_from(place) })
+            .collect();
+        let listed = AuditChallenge::draw(small(), &transcript(3), &segments).unwrap();
+        let read = |place: u64| Ok::<_, ()>((place + 7, root(place + 7)));
+        let counted = AuditChallenge::draw_counted(small(), &transcript(3), count, taken, read).unwrap().unwrap();
+        assert!(listed.asked().eq(counted.asked()), "{count} segments, {taken} steps taken");
+    }
+    let read = |_| Err(());
+    assert!(AuditChallenge::draw_counted(small(), &transcript(3), 2, 256, read).unwrap().is_none());
+    assert!(AuditChallenge::draw_counted(small(), &transcript(3), 2, 255, read).is_err());
+}
+
+#[test]
 fn where_nothing_is_live_nothing_is_asked() {
     let draw = |segments: &[LiveSegment]| AuditChallenge::draw(small(), &transcript(1), segments).err();
     assert_eq!(draw(&[]), Some(PoisError::NothingLive { segments: 0 }));

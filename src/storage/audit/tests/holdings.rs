@@ -157,6 +157,28 @@ fn a_suspended_epoch_is_not_due_and_its_columns_wait() {
 }
 
 #[test]
+fn tags_of_an_epoch_long_past_are_made_anew_and_count_until_then() {
+    let world = World::new();
+    let ((one, store_one), (two, store_two)) = (stored(1), stored(2));
+    world.block(10, vec![store_one, store_two, opened(0)]);
+    world.block(15, vec![tagged(one, 0, 0xfff), tagged(two, 0, 0xff0)]);
+    world.block(16, vec![opened(1), tagged(two, 1, 0x00f)]);
+    (2..48).for_each(|epoch| world.block(15 + epoch, vec![opened(epoch)]));
+    assert_eq!(world.index.untagged(None, 10).unwrap(), []);
+    world.block(70, vec![opened(48)]);
+    let mut both = vec![(70, one), (70, two)];
+    both.sort_unstable_by_key(|(_, file)| file.0);
+    assert_eq!(world.index.untagged(None, 10).unwrap(), both);
+    let waits = |file: &FileId| world.index.file(file).unwrap().unwrap().untagged();
+    assert_eq!((waits(&one).len(), waits(&two)), (12, (4..12).collect()));
+    // Round 4 opens with block 80: the old tags are still what it is about.
+    assert_eq!(world.audited(miner(5), 4).1, BTreeMap::from([(0, 2)]));
+    world.block(75, vec![tagged(one, 48, 0xfff)]);
+    assert_eq!(world.audited(miner(5), 4).1, BTreeMap::from([(0, 1), (48, 1)]));
+    assert_eq!(world.index.untagged(None, 10).unwrap(), [(70, two)]);
+}
+
+#[test]
 fn a_restart_and_a_repeated_step_change_nothing() {
     let world = World::new();
     let (file, store) = stored(1);
@@ -221,6 +243,7 @@ fn encodings_are_stable() {
     check(&EpochEntry { key: vec![1; 192], open: true, suspended: Some(2) });
     check(&RoundEntry { answered: Some(([1; 32], [2; 32])), proven: Some(vec![(3, vec![4; 2])]), decided: Some(5) });
     check(&BatchEntry { height: 1, first: 2, commitments: vec![vec![3]], voted: true });
+    check(&Restored { height: 1 });
     check(&AppealEntry { miner: [1; 20], round: 2, height: 3, ruled: true });
     check(&OwnVote { verdict: 1, certain: 7, appealed: true });
 }

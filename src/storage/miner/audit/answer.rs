@@ -56,7 +56,11 @@ impl Inner {
             self.heal.notify_one();
             return Err(AuditError::Missing { first: *first, more: more.len() });
         }
-        let opened = self.node.pool.run(move || spot::answer(&spots, |fragment| here.get(&fragment.id)));
+        let opened = self.node.pool.run(move || {
+            let answer = spot::answer(&spots, |fragment| here.get(&fragment.id))?;
+            // So that what is committed to is known to be right, whatever committees say.
+            spot::verify(&spots, &answer).map(|()| answer)
+        });
         opened.await.map_err(|error| AuditError::Proof(error.to_string()))
     }
 
@@ -78,7 +82,7 @@ impl Inner {
         };
         let files = idle.files.clone();
         let proof = spawn_blocking(move || {
-            challenge.prove(|number, leaves| {
+            let proof = challenge.prove(|number, leaves| {
                 files.open_last(number, leaves).inspect_err(|error| {
                     tracing::error!(segment = number, %error, "idle segment is lost or damaged, it is made anew");
                     if !matches!(error, IdleError::Stopped) {
@@ -86,7 +90,9 @@ impl Inner {
                         let _ = files.remove(number);
                     }
                 })
-            })
+            })?;
+            challenge.verify(&proof)?;
+            Ok::<_, IdleError>(proof)
         });
         let proof = proof.await.map_err(|_| AuditError::from(FragmentError::Closed))?;
         if proof.is_err() {

@@ -6,6 +6,7 @@
 
 mod answer;
 mod kept;
+mod objection;
 mod prove;
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ use crate::{
     },
     runtime::{Counter, Phase, Worker},
     storage::{
+        audit::OwnVote,
         fragments::{FragmentError, HeldBefore},
         miner::idle::IdleError,
     },
@@ -70,9 +72,28 @@ struct Open {
     beacon: B256,
 }
 
+/// What a miner has handed in that it verified itself, and that the chain took in time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Shown {
+    spot: bool,
+    tags: bool,
+    idle: bool,
+}
+
+impl Shown {
+    /// As a verdict says it.
+    fn own_vote(self) -> OwnVote {
+        let passed = |shown: bool| if shown { Outcome::Passed } else { Outcome::NotDue };
+        let verdict = Verdict { spot: passed(self.spot), tags: passed(self.tags), idle: passed(self.idle) };
+        let certain = u8::from(self.spot) | u8::from(self.tags) << 1 | u8::from(self.idle) << 2;
+        OwnVote { verdict: verdict.encode(), certain, appealed: false }
+    }
+}
+
 pub(super) fn start(inner: &Arc<Inner>) {
     let this = inner.clone();
     inner.spawn(Phase::Produce, "miner-audits", async move { this.audit_forever().await });
+    objection::start(inner);
 }
 
 impl Inner {
@@ -105,10 +126,11 @@ impl Inner {
         }
     }
 
-    /// Forgets answers and released fragments that nobody may ask for any more when `round` opens.
+    /// Forgets answers and released fragments that nobody may ask for any more when `round` opens. Answers stay until no appeal about them can be
+    /// open: the bytes are what clears the miner.
     async fn forget_old(&self, round: u64) -> Result<(), FragmentError> {
         let before = round.saturating_sub(1);
-        self.answers.forget_before(before)?;
+        self.answers.forget_before(before.saturating_sub(self.appeal_rounds()))?;
         let Some(until) = self.rounds.opened_at(before).checked_sub(1) else { return Ok(()) };
         let store = self.store.clone();
         let unused = run(move || store.index().forget_released(until)).await?;
@@ -118,6 +140,12 @@ impl Inner {
             self.show_space();
         }
         Ok(())
+    }
+
+    /// Rounds that go by while an appeal about one may be opened and judged.
+    fn appeal_rounds(&self) -> u64 {
+        let blocks = self.params.audit_appeal_blocks.saturating_mul(2);
+        blocks.div_ceil(self.params.audit_round_blocks.max(1))
     }
 
     async fn audit(&self, round: u64, now: Height, worker: &Worker) -> Result<(), AuditError> {
@@ -134,22 +162,35 @@ impl Inner {
         let answered = async {
             if now >= answer_until {
                 tracing::warn!(round, now, answer_until, "this miner caught up too late for a round");
-                return Ok(());
+                return Ok(Shown::default());
             }
             self.answer(&open, &held, begun, worker).await
         };
         let proven = async {
             if !self.rounds.has_tags(round) || held.tagged.is_empty() || now >= self.rounds.prove_until(round) {
-                return Ok(());
+                return Ok(false);
             }
             self.prove_tags(&open, &held, worker).await
         };
         let (answered, proven) = tokio::join!(answered, proven);
-        answered.and(proven)
+        let tags = *proven.as_ref().unwrap_or(&false);
+        let shown = Shown { tags, ..*answered.as_ref().unwrap_or(&Shown::default()) };
+        if shown != Shown::default() {
+            let answers = self.answers.clone();
+            run(move || answers.set_own(round, &shown.own_vote())).await?;
+            self.verdicts.notify_one();
+        }
+        answered.and(proven.map(drop))
     }
 
     /// Commits to both answers as soon as they are there. A part that cannot be shown does not hold the other up.
-    async fn answer(&self, open: &Open, held: &HeldBefore, begun: Instant, worker: &Worker) -> Result<(), AuditError> {
+    async fn answer(
+        &self,
+        open: &Open,
+        held: &HeldBefore,
+        begun: Instant,
+        worker: &Worker,
+    ) -> Result<Shown, AuditError> {
         let (spot, idle) = tokio::join!(self.spot_answer(open, held), self.idle_answer(open));
         let part = |what: &str, answer: Result<Vec<u8>, AuditError>| {
             answer.unwrap_or_else(|error| {
@@ -161,7 +202,7 @@ impl Inner {
         };
         let (spot, idle) = (part("stored data", spot), part("idle space", idle));
         if spot.is_empty() && idle.is_empty() {
-            return Ok(());
+            return Ok(Shown::default());
         }
         let (answers, round) = (self.answers.clone(), open.round);
         let (kept_spot, kept_idle) = (spot.clone(), idle.clone());
@@ -172,19 +213,22 @@ impl Inner {
         let sent = self.wallet.send_and_wait(AUDITS, U256::ZERO, call.abi_encode().into(), SEND_DEADLINE).await?;
         self.node.metrics.add(Counter::AuditsAnswered, 1);
         tracing::debug!(round = open.round, block = sent.height, opened = open.opened, ?took, "round answered");
-        Ok(())
+        Ok(Shown { spot: !spot.is_empty(), idle: !idle.is_empty(), tags: false })
     }
 
-    async fn prove_tags(&self, open: &Open, held: &HeldBefore, worker: &Worker) -> Result<(), AuditError> {
-        let (mut epochs, mut proofs) = (Vec::new(), Vec::new());
+    /// Hands in a proof for each key epoch; whether all are there and were verified here.
+    async fn prove_tags(&self, open: &Open, held: &HeldBefore, worker: &Worker) -> Result<bool, AuditError> {
+        let (mut epochs, mut proofs, mut sure) = (Vec::new(), Vec::new(), true);
         for (epoch, fragments) in &held.tagged {
             match self.tag_proof(open, *epoch, fragments).await {
                 Ok(Some(proof)) => {
                     epochs.push(*epoch);
-                    proofs.push(Bytes::from(proof.to_vec()));
+                    proofs.push(Bytes::from(proof.bytes.to_vec()));
+                    sure &= proof.verified;
                 }
                 Ok(None) => {}
                 Err(error) => {
+                    sure = false;
                     worker.error(&error);
                     tracing::error!(round = open.round, epoch, %error, "tagged data cannot be proven");
                     self.node.metrics.add(Counter::AuditsMissed, 1);
@@ -192,12 +236,12 @@ impl Inner {
             }
         }
         if epochs.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         let call = IAudits::proveCall { round: open.round, epochs, proofs };
         self.wallet.send_and_wait(AUDITS, U256::ZERO, call.abi_encode().into(), SEND_DEADLINE).await?;
         self.node.metrics.add(Counter::AuditsProven, 1);
-        Ok(())
+        Ok(sure)
     }
 
     /// Counts and shows what a committee decided about this miner.
@@ -208,6 +252,7 @@ impl Inner {
             return;
         }
         self.node.metrics.add(Counter::AuditsFailed, 1);
+        self.verdicts.notify_one();
         let said = |outcome: Outcome| match outcome {
             Outcome::NotDue => "not due",
             Outcome::Passed => "passed",

@@ -15,7 +15,7 @@ use crate::{
     storage::{
         DataError,
         cluster::{Cluster, TestMiner, sample},
-        fragments::FragmentStore,
+        fragments::{FragmentStore, FragmentTags},
         miner::tests::{DEADLINE, until},
         upload::StoreCall,
         wire::{AuditPart, Refusal},
@@ -83,9 +83,12 @@ async fn rounds_are_answered_with_openings_of_what_was_held_before() {
     check_spot(&cluster, miner, 2, both).await;
     let none = cluster.data.audit(miner.peer, 2, AuditPart::Idle, DEADLINE).await.unwrap_err();
     assert!(matches!(none, DataError::Refused { refusal: Refusal::Invalid(_), .. }), "{none}");
-    // Answers are served as long as votes are taken, and forgotten then.
-    open_round(&cluster, 3);
-    answered(&cluster, miner, 3).await;
+    // Answers are served as long as votes are taken and appeals judged, and forgotten then.
+    open_round(&cluster, 4);
+    answered(&cluster, miner, 4).await;
+    cluster.data.audit(miner.peer, 1, AuditPart::Spot, DEADLINE).await.unwrap();
+    open_round(&cluster, 5);
+    answered(&cluster, miner, 5).await;
     cluster.data.audit(miner.peer, 2, AuditPart::Spot, DEADLINE).await.unwrap();
     assert!(cluster.data.audit(miner.peer, 1, AuditPart::Spot, DEADLINE).await.is_err());
 }
@@ -207,6 +210,91 @@ async fn bad_tags_are_refused_so_that_no_tagger_can_frame_a_miner() {
     let fragment = column(&call, 1)[0];
     let closed = refusal(cluster.data.tags(other.peer, fragment.id, epoch, bytes(1), DEADLINE).await);
     assert!(closed.contains("key epoch 0 takes no new tags"), "{closed}");
+}
+
+/// Faults that nothing contradicts.
+fn missed(tags: Outcome) -> u8 {
+    Verdict { spot: Outcome::Missed, tags, idle: Outcome::NotDue }.encode()
+}
+
+/// Waits until this miner is sure of what it handed in.
+async fn sure(miner: &TestMiner, round: u64) {
+    let answers = KeptAnswers::new(miner.store.index().kv().clone());
+    until("the round is sure", || answers.own().unwrap().iter().any(|(of, _)| *of == round)).await;
+}
+
+#[tokio::test]
+async fn attack_a_committee_that_votes_a_miner_down_is_refuted_by_it() {
+    let cluster = Cluster::new(12).await;
+    let calls = [cluster.put(&sample(1, 9_000)).await, cluster.put(&sample(2, 50_000)).await];
+    cluster.settled().await;
+    let miner = cluster.miner(calls[0].holders[3]);
+    open_round(&cluster, 1);
+    sure(miner, 1).await;
+    cluster.chain.decide(miner.account(), 1, missed(Outcome::NotDue));
+    let refuted = || cluster.chain.market(|market| market.refuted.clone());
+    until("the chain is shown the answer", || !refuted().is_empty()).await;
+    assert_eq!(refuted(), [(miner.account(), 1, 0)]);
+    cluster.chain.market(|market| {
+        assert_eq!(market.verdicts[&(miner.account(), 1)], (1, false));
+        assert_eq!(market.appeals, [], "nothing is left to appeal for");
+    });
+    // What passed is not objected to.
+    open_round(&cluster, 2);
+    sure(miner, 2).await;
+    cluster.chain.decide(miner.account(), 2, Verdict { spot: Outcome::Passed, ..Verdict::default() }.encode());
+    open_round(&cluster, 3);
+    sure(miner, 3).await;
+    assert_eq!(refuted().len(), 1);
+}
+
+#[tokio::test]
+async fn a_miner_appeals_where_the_chain_cannot_judge_and_only_if_it_is_sure() {
+    let cluster = Cluster::new(12).await;
+    let call = cluster.put(&sample(1, 9_000)).await;
+    cluster.settled().await;
+    cluster.chain.market(|market| market.blind = true);
+    let (miner, cheat) = (cluster.miner(call.holders[6]), cluster.miner(call.holders[7]));
+    cheat.store.memory.damage(call.manifest.segments[0].fragments[7]);
+    open_round(&cluster, 1);
+    sure(miner, 1).await;
+    for guilty in [miner, cheat] {
+        cluster.chain.decide(guilty.account(), 1, missed(Outcome::NotDue));
+    }
+    let appeals = || cluster.chain.market(|market| market.appeals.clone());
+    until("it appeals", || !appeals().is_empty()).await;
+    // The bytes are kept for the seats long after the votes.
+    open_round(&cluster, 3);
+    sure(miner, 3).await;
+    cluster.data.audit(miner.peer, 1, AuditPart::Spot, DEADLINE).await.unwrap();
+    let passed = Verdict { spot: Outcome::Passed, ..Verdict::default() }.encode();
+    assert_eq!(appeals(), [(miner.account(), 1, passed, U256::ONE)], "once, and nobody else does");
+}
+
+#[tokio::test]
+async fn a_proof_of_tags_that_does_not_verify_is_not_handed_in() {
+    let cluster = Cluster::new(12).await;
+    let (call, epoch) = tagged(&cluster, 2).await;
+    let miner = cluster.miner(call.holders[2]);
+    cluster.chain.emit(ChainEvent::FileTagged { file: call.file, epoch, worker: Address::ZERO, columns: 1 << 2 });
+    cluster.settled().await;
+    open_round(&cluster, 1);
+    sure(miner, 1).await;
+    let proven = |round| cluster.chain.market(|market| market.proofs.contains_key(&(miner.account(), round)));
+    assert!(proven(1));
+    // Tags that are none of this key, as a damaged disk would have it.
+    let (fragment, index) = (column(&call, 2)[0], miner.store.index());
+    let data = miner.store.get(fragment.id).await.unwrap();
+    let tags = TaggerKey::derive(&[2; 32]).tag(fragment, &data).unwrap();
+    index.put_tags(fragment.id, epoch, &FragmentTags { tags }).unwrap();
+    open_round(&cluster, 2);
+    let error = || {
+        let workers = miner.node.workers.list();
+        workers.iter().find(|worker| worker.name == "audits").unwrap().last_error.clone().unwrap_or_default()
+    };
+    until("the worker says what is wrong", || error().contains("does not verify here")).await;
+    assert!(error().contains(&format!("the proof of key epoch {epoch} over 1 fragments")), "{}", error());
+    assert!(!proven(2));
 }
 
 /// A prover that keeps nothing and fetches every opening from somewhere else when it is asked for.

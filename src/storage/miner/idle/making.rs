@@ -65,10 +65,10 @@ fn label(
     let total = u64::from(shape.labels()) * u64::from(shape.layers());
     while !generator.is_done() {
         let begun = Instant::now();
-        let whole = pace.pool.install(|| generator.step(&mut workspace, STEP_LABELS))?;
+        let whole = pace.pool.install_in_background(|| generator.step(&mut workspace, STEP_LABELS))?;
         if let Some(number) = whole {
             let labels = workspace.layer(number);
-            let crown = pace.pool.install(|| Crown::build(shape, labels))?;
+            let crown = pace.pool.install_in_background(|| Crown::build(shape, labels))?;
             layer(number, labels, &crown)?;
         }
         let at = generator.progress();

@@ -170,8 +170,11 @@ impl World {
         self.call(from, &IAudits::ruleCall { number, verdict }).map(drop)
     }
 
-    /// Opens the next key epoch, with a worker of its own.
+    /// Opens the next key epoch, with a worker of its own. The one before was that of a worker that has left.
     pub fn open_epoch(&mut self, tag: u8) {
+        if let Some(before) = tag.checked_sub(1) {
+            self.host.call(Address::repeat_byte(60 + before), TEE, U256::ZERO, &ITee::leaveCall {}).unwrap();
+        }
         let key = crate::proofs::podr2::TaggerKey::derive(&[tag + 1; 32]);
         self.register_as(60 + tag, 0);
         let (key, srs) = (key.public().encode().to_vec(), key.srs().encode());

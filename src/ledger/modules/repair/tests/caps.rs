@@ -37,7 +37,7 @@ fn operators_and_prefixes_hold_two_columns_of_a_file() {
     let neighbour = world.register(24, None, 99);
     refused(world.claim(third, id, open), id, third, "its operator would hold 3 columns, the limit is 2");
     world.claim(neighbour, id, open).unwrap();
-    world.pass(CLAIM_BLOCKS + 1);
+    world.pass(2 * CLAIM_BLOCKS + 1);
     world.host.params.enforce_prefix_cap = true;
     refused(world.claim(neighbour, id, open), id, neighbour, "its prefix would hold 3 columns, the limit is 2");
     // In the place of one of them they are two again.

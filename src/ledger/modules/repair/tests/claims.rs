@@ -147,5 +147,5 @@ fn a_miner_ends_when_all_it_held_is_repaired() {
     }
     assert_eq!((bounties, world.orders(0, 9)), (U256::ZERO, vec![]));
     world.host.call(lost, MINERS, U256::ZERO, &IMiners::withdrawCall {}).unwrap();
-    assert_eq!(world.host.balance(lost), Amount::tokens(1).0);
+    assert_eq!(world.host.balance(lost), Amount::tokens(2).0);
 }

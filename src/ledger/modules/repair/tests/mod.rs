@@ -3,6 +3,7 @@
 mod bounties;
 mod caps;
 mod claims;
+mod deposits;
 mod orders;
 
 use super::*;
@@ -73,7 +74,7 @@ impl World {
             capacity: MINER_BYTES,
             name: format!("miner {tag}"),
         };
-        self.host.fund(account, 1);
+        self.host.fund(account, 2);
         self.host.call(account, MINERS, Amount::tokens(1).0, &call).unwrap();
         self.keys.insert(account, key);
         account
@@ -126,8 +127,15 @@ impl World {
         self.host.advance_to(self.host.height + blocks);
     }
 
+    /// Claims with the deposit that is asked for.
     fn claim(&mut self, account: Address, id: FileId, column: u8) -> Result<Height, ModuleError> {
-        self.host.call(account, REPAIR, U256::ZERO, &claimCall { file: id.into(), column })
+        let file = id.into();
+        let deposit = self.host.view(REPAIR, &IRepair::claimDepositCall { file, column }).unwrap();
+        self.claim_for(account, id, column, deposit)
+    }
+
+    fn claim_for(&mut self, account: Address, id: FileId, column: u8, value: U256) -> Result<Height, ModuleError> {
+        self.host.call(account, REPAIR, value, &claimCall { file: id.into(), column })
     }
 
     fn surrender(&mut self, account: Address, id: FileId) -> Result<(), ModuleError> {

@@ -100,6 +100,12 @@ impl World {
         call(&mut self.host, account(1), &certificate).unwrap();
     }
 
+    /// Opens the next epoch when the open one is old.
+    fn rotate(&mut self) {
+        self.host.height += 20 * ERA;
+        call(&mut self.host, account(1), &open_call(2)).unwrap();
+    }
+
     fn refused(&mut self, certificate: &ITee::certifyCall) -> Result<(), ModuleError> {
         call(&mut self.host, account(1), certificate).map(drop)
     }
@@ -129,10 +135,14 @@ fn columns_are_tagged_in_parts_and_anew() {
     world.certify(0, &[(one, 0b111)]);
     assert_eq!(world.columns(0), 15, "two of them were counted already");
 
-    call(&mut world.host, account(1), &open_call(2)).unwrap();
+    world.rotate();
+    let used = |world: &mut World, number| world.host.view(TEE, &ITee::epochCall { number }).unwrap().usedAt;
+    assert_eq!(used(&mut world, 1), HEIGHT + 20 * ERA);
+    world.host.height += 7;
     world.certify(1, &[(one, 0b11)]);
     assert_eq!(world.tags_of(one), [2, 2, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
     assert_eq!((world.columns(0), world.columns(1)), (13, 2));
+    assert_eq!((used(&mut world, 0), used(&mut world, 1)), (HEIGHT, HEIGHT + 20 * ERA + 7));
     suspend(&mut world.host, 0).unwrap();
     assert_eq!(world.tags_of(one), [2, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
 }
@@ -162,7 +172,7 @@ fn attack_a_receipt_of_somebody_else() {
         let holder = world.host.view(FILES, &IFiles::getCall { id: file.into() }).unwrap().holders[usize::from(column)];
         assert_reverts(world.refused(&bad), ITee::ReceiptInvalid { file: file.into(), column, holder });
     }
-    call(&mut world.host, account(1), &open_call(2)).unwrap();
+    world.rotate();
     let replayed = ITee::certifyCall { epoch: 1, ..good.clone() };
     assert!(world.refused(&replayed).is_err(), "receipts are for one key");
     assert_reverts(world.refused(&good), ITee::EpochNotOpen { number: 0, state: 1 });

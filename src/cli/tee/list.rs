@@ -1,30 +1,21 @@
-//! `tee`: who tags and verifies, what vouches for them, and the keys of the tags.
+//! `tee list`: who tags and verifies, what vouches for them, and the keys of the tags.
 //!
 //! Must not know attestations. Invariant: a worker nothing vouches for is called unattested.
 
-use super::{
-    Global,
+use super::super::{
     history::{duration, pace_millis},
     names::Names,
     output::{Output, short, table},
     target::Target,
 };
 use crate::{
-    client::{KeyEpoch, TeeWorker, key_epochs, tee_workers},
+    client::{EpochState, KeyEpoch, NextEpoch, TeeWorker, key_epochs, next_key_epoch, tee_workers},
     types::{Height, format_tokens},
 };
-use clap::Subcommand;
 use serde::Serialize;
 
 /// Key epochs shown.
 const EPOCHS_SHOWN: u64 = 10;
-
-/// Subcommands of `cess tee`.
-#[derive(Debug, Subcommand)]
-pub enum TeeCommand {
-    /// List TEE workers and the newest key epochs
-    List,
-}
 
 #[derive(Serialize)]
 struct TeeDocument {
@@ -33,6 +24,7 @@ struct TeeDocument {
     pace_millis: u64,
     workers: Vec<WorkerRow>,
     epochs: Vec<KeyEpoch>,
+    next_epoch: NextEpoch,
 }
 
 #[derive(Serialize)]
@@ -44,16 +36,15 @@ struct WorkerRow {
 }
 
 /// Lists workers and key epochs.
-pub async fn tee(command: TeeCommand, global: &Global, output: &Output) -> anyhow::Result<()> {
-    let TeeCommand::List = command;
-    let target = Target::find(global)?;
+pub async fn list(target: &Target, output: &Output) -> anyhow::Result<()> {
     let chain = target.chain.as_ref();
     let height = chain.status().await?.height;
-    let pace_millis = pace_millis(&target).await?;
+    let pace_millis = pace_millis(target).await?;
     let workers = tee_workers(chain).await?.into_iter().map(|worker| row(worker, height, pace_millis)).collect();
-    let epochs = key_epochs(chain, EPOCHS_SHOWN).await?;
+    let (epochs, next_epoch) = (key_epochs(chain, EPOCHS_SHOWN).await?, next_key_epoch(chain).await?);
     let names = Names::read(chain).await?;
-    output.document(&TeeDocument { height, pace_millis, workers, epochs }, |document| describe(document, &names))
+    let document = TeeDocument { height, pace_millis, workers, epochs, next_epoch };
+    output.document(&document, |document| describe(document, &names))
 }
 
 fn row(worker: TeeWorker, height: Height, pace_millis: u64) -> WorkerRow {
@@ -67,20 +58,13 @@ fn describe(document: &TeeDocument, names: &Names) -> String {
     }
     let cells = |row: &WorkerRow| {
         let worker = &row.worker;
-        let expiry = match row.expires_in_blocks {
-            0 => format!("block {}, over", worker.attested_until),
-            left => {
-                let time = duration(left, document.pace_millis);
-                format!("block {}, in {left} blocks, {time}", worker.attested_until)
-            }
-        };
         vec![
             worker.id.clone(),
             worker.name.clone(),
             short(&worker.account.to_string()),
             worker.kind.name().to_owned(),
             worker.attestation.name().to_owned(),
-            expiry,
+            when(worker.attested_until, document.height, document.pace_millis),
             format_tokens(worker.bond),
             worker.state.name().to_owned(),
         ]
@@ -93,6 +77,10 @@ fn describe(document: &TeeDocument, names: &Names) -> String {
             epoch.state.name().to_owned(),
             format!("block {}", epoch.opened_at),
             names.name(epoch.opener),
+            match epoch.state {
+                EpochState::Open => when(document.next_epoch.due, document.height, document.pace_millis),
+                _ => String::new(),
+            },
             epoch.columns.to_string(),
         ]
     };
@@ -101,21 +89,29 @@ fn describe(document: &TeeDocument, names: &Names) -> String {
         true => out.push_str("no key epoch was opened yet: nothing can be tagged"),
         false => {
             let rows: Vec<Vec<String>> = document.epochs.iter().map(cells).collect();
-            out.push_str(&table(&["key epoch", "state", "opened", "by", "columns"], &rows));
+            out.push_str(&table(&["key epoch", "state", "opened", "by", "due", "columns"], &rows));
         }
     }
     out
 }
 
+/// A block and how far it is away.
+pub(super) fn when(block: Height, height: Height, pace_millis: u64) -> String {
+    match block.saturating_sub(height) {
+        0 => format!("block {block}, over"),
+        left => format!("block {block}, in {left} blocks, {}", duration(left, pace_millis)),
+    }
+}
+
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::{
         client::{Attestation, EpochState, WorkerKind, WorkerStanding},
         types::{Address, Amount, B256},
     };
 
-    fn worker(attested_until: Height) -> TeeWorker {
+    pub(in super::super) fn worker(attested_until: Height) -> TeeWorker {
         TeeWorker {
             account: Address::repeat_byte(0x33),
             id: "DEV-0123456789abcdef".into(),
@@ -127,16 +123,20 @@ mod tests {
             attested_until,
             bond: Amount::tokens(1).0,
             state: WorkerStanding::Active,
+            bond_until: None,
         }
     }
 
     #[test]
     fn workers_and_epochs_are_listed() {
         let opener = Address::repeat_byte(0x33);
-        let epoch = KeyEpoch { number: 0, opener, opened_at: 9, state: EpochState::Open, columns: 7 };
+        let epoch = KeyEpoch { number: 0, opener, opened_at: 9, state: EpochState::Open, columns: 7, used_at: 20 };
+        let before = KeyEpoch { state: EpochState::Closed, columns: 3, ..epoch.clone() };
         let workers = vec![row(worker(7_300), 100, 2_000), row(worker(90), 100, 2_000)];
         assert_eq!((workers[0].expires_in_blocks, workers[0].expires_in_hours), (7_200, 4));
-        let document = TeeDocument { height: 100, pace_millis: 2_000, workers, epochs: vec![epoch] };
+        let next_epoch = NextEpoch { number: 2, due: 1_209, lost: 140 };
+        let epochs = vec![KeyEpoch { number: 1, ..epoch }, before];
+        let document = TeeDocument { height: 100, pace_millis: 2_000, workers, epochs, next_epoch };
         let names = Names::from([(opener, "tee-0")].as_slice());
         assert_eq!(
             describe(&document, &names),
@@ -144,8 +144,9 @@ mod tests {
              DEV-0123456789abcdef  tee-0  333333…3333  full  unattested   block 7300, in 7200 blocks, 4.0 h  1     active\n\
              DEV-0123456789abcdef  tee-0  333333…3333  full  unattested   block 90, over                     1     active\n\
              \n\
-             key epoch  state  opened   by     columns\n\
-             0          open   block 9  tee-0  7\n"
+             key epoch  state   opened   by     due                                 columns\n\
+             1          open    block 9  tee-0  block 1209, in 1109 blocks, 36 min  7\n\
+             0          closed  block 9  tee-0                                      3\n"
         );
     }
 }
