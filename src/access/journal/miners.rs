@@ -68,7 +68,12 @@ impl MinersLog {
         self.state.lock().open.clone()
     }
 
-    /// Puts other miners in the place of those that lost the journal or fail for long; returns whether one was replaced. `note`
+    /// Whether one of its miners should be replaced.
+    pub fn ails(&self) -> bool {
+        self.journal().is_some_and(|journal| !journal.ailing().is_empty())
+    }
+
+    /// Puts another miner in the place of one that lost the journal or fails for long; returns whether one was replaced. `note`
     /// notes the new members in the owner's name, as [`Journal::replace`] wants it.
     pub async fn tend<F>(&self, note: impl Fn(Members) -> F) -> Result<bool, JournalError>
     where

@@ -22,7 +22,7 @@ use tokio::{
     sync::{Notify, watch},
     time::{Instant, sleep},
 };
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::sync::CancellationToken;
 
 /// A file is closed when it has so many bytes, unless one batch has more.
 const FILE_BYTES: usize = 4 << 20;
@@ -227,13 +227,19 @@ impl Pump {
 /// slatedb's end of the pump.
 pub(super) struct Writer {
     pump: Arc<Pump>,
-    _stop: DropGuard,
+    stop: CancellationToken,
 }
 
 impl Writer {
-    /// Dropping it stops the pump by `stop`.
+    /// Closing or dropping it stops the pump by `stop`.
     pub(super) fn new(pump: Arc<Pump>, stop: CancellationToken) -> Self {
-        Self { pump, _stop: stop.drop_guard() }
+        Self { pump, stop }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.stop.cancel();
     }
 }
 
@@ -281,6 +287,7 @@ impl WalWriter for Writer {
 
     async fn close(&mut self) -> Result<(), WalError> {
         self.pump.close(WalError::Closed);
+        self.stop.cancel();
         Ok(())
     }
 }

@@ -22,7 +22,7 @@ use bytes::Bytes;
 use std::{sync::Arc, time::Duration};
 
 /// How long an operation may take, a take-over included.
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_secs(30);
 
 /// What a bucket answered: its reply, or why it refused.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]

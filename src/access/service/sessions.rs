@@ -176,7 +176,7 @@ impl Opener {
 impl OpenBucket {
     /// Puts another miner in the place of one that fails, in the background, one at a time.
     fn care_for_journal(&self) {
-        if self.tending.swap(true, Ordering::AcqRel) {
+        if !self.log.ails() || self.tending.swap(true, Ordering::AcqRel) {
             return;
         }
         let (log, tending, holding) = (self.log.clone(), self.tending.clone(), self.grant.holding.clone());
@@ -225,14 +225,9 @@ impl Session for OpenBucket {
     }
 
     async fn touch(&self) -> Result<(), SessionFault> {
-        if let Err(error) = self.log.confirm().await {
-            if matches!(error, JournalError::Lost { .. }) {
-                tracing::error!(bucket = %self.grant.bucket, %error, "a bucket cannot be served any more");
-            }
-            return Err(fault(&error));
-        }
+        // Before the confirmation, which does not come if two of its miners are gone.
         self.care_for_journal();
-        Ok(())
+        self.log.confirm().await.map_err(|error| fault(&error))
     }
 
     async fn close(&self) {

@@ -62,7 +62,7 @@ pub fn refusal(error: ObjectsError) -> S3Error {
         E::Account { .. } => refuse(C::AccountProblem, text),
         E::Moved { .. } | E::Unavailable { .. } => {
             tracing::debug!(%error, "a request is to be repeated");
-            refuse(C::SlowDown, "Please reduce your request rate.")
+            refuse(C::ServiceUnavailable, text)
         }
         E::Damaged { .. } => {
             tracing::error!(%error, "stored data does not make sense");
@@ -249,8 +249,8 @@ mod tests {
             (ObjectsError::NotModified { key: key() }, "NotModified", 304),
             (ObjectsError::Conflict { key: key() }, "ConditionalRequestConflict", 409),
             (ObjectsError::InvalidRange { key: key(), size: 1, asked: "5-".into() }, "InvalidRange", 416),
-            (ObjectsError::Unavailable { reason: "x".into() }, "SlowDown", 503),
-            (ObjectsError::Moved { bucket: bucket() }, "SlowDown", 503),
+            (ObjectsError::Unavailable { reason: "x".into() }, "ServiceUnavailable", 503),
+            (ObjectsError::Moved { bucket: bucket() }, "ServiceUnavailable", 503),
             (ObjectsError::Damaged { reason: "x".into() }, "InternalError", 500),
             (
                 ObjectsError::NoSuchConfiguration { bucket: bucket(), document: "CORS".into() },

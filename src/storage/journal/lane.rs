@@ -17,7 +17,7 @@ use crate::{
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 use tokio::{
     sync::watch,
-    time::{Instant, sleep, timeout_at},
+    time::{Instant, sleep, timeout, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -26,6 +26,9 @@ const WINDOW: usize = 4;
 /// Rest after a failure, and how far it grows.
 const REST_MIN: Duration = Duration::from_millis(20);
 const REST_MAX: Duration = Duration::from_secs(2);
+/// How often a miner that is sent nothing is asked whether it still has the journal: a bucket that is only read has to be told of a miner
+/// that is gone, too.
+const PULSE: Duration = Duration::from_secs(2);
 
 /// What carries records to one miner.
 pub(super) struct Lane {
@@ -167,7 +170,9 @@ impl Lane {
         let full = session.sent.len() >= WINDOW;
         let Some(oldest) = session.sent.front_mut() else {
             // The writer holds the sender for as long as the lane runs.
-            let _ = wanted.changed().await;
+            if timeout(PULSE, wanted.changed()).await.is_err() {
+                self.ask(Ask::Touch { epoch: self.epoch }).await?;
+            }
             return Ok(());
         };
         let answer = tokio::select! { biased;

@@ -81,12 +81,14 @@ impl State {
 
     /// The newest number that two miners of every set have.
     fn done(&self) -> Option<u64> {
-        let of_set = |set: &Members| {
-            let mut acked: Vec<u64> = set.iter().filter_map(|account| self.seats.get(account)?.acked).collect();
-            acked.sort_unstable_by(|a, b| b.cmp(a));
-            acked.get(QUORUM - 1).copied()
-        };
-        self.sets.iter().map(of_set).min().flatten()
+        self.sets.iter().map(|set| self.done_by(set)).min().flatten()
+    }
+
+    /// The newest number that two miners of a set have.
+    fn done_by(&self, set: &Members) -> Option<u64> {
+        let mut acked: Vec<u64> = set.iter().filter_map(|account| self.seats.get(account)?.acked).collect();
+        acked.sort_unstable_by(|a, b| b.cmp(a));
+        acked.get(QUORUM - 1).copied()
     }
 
     fn fenced(&self) -> Option<u64> {
@@ -190,9 +192,9 @@ impl Progress {
         self.ails(account);
     }
 
-    /// A miner lost the journal.
+    /// A miner lost the journal, and what it had of it.
     pub(super) fn lost(&self, account: Address) {
-        self.change(account, |seat| seat.lost = true);
+        self.change(account, |seat| (seat.lost, seat.acked) = (true, None));
     }
 
     /// A miner does not do what is asked.
@@ -212,8 +214,11 @@ impl Progress {
         });
     }
 
-    /// Miners that lost the journal, or have not done what is asked for `patience`.
-    pub(super) fn ailing(&self, patience: Duration) -> Vec<Address> {
+    /// Miners that lost the journal, or have not done what is asked for `patience`; for `haste` if less than two do it, since nothing
+    /// is acknowledged until one of them is replaced.
+    pub(super) fn ailing(&self, patience: Duration, haste: Duration) -> Vec<Address> {
+        let healthy = self.healthy();
+        let patience = if healthy < QUORUM { haste } else { patience };
         let state = self.state.lock();
         let ails = |seat: &Seat| seat.lost || seat.ailing.is_some_and(|since| since.elapsed() >= patience);
         state.seats.iter().filter(|(_, seat)| ails(seat)).map(|(account, _)| *account).collect()
@@ -233,7 +238,7 @@ impl Progress {
             let _ = moved.changed().await;
         }
         self.state.lock().sets.push(next);
-        while !self.is_covered() {
+        while !self.is_covered(&next) {
             let _ = moved.changed().await;
         }
     }
@@ -242,10 +247,10 @@ impl Progress {
         self.state.lock().seats.get(&account).is_some_and(|seat| seat.acked.is_some())
     }
 
-    /// Whether every set in force has what is done.
-    fn is_covered(&self) -> bool {
+    /// Whether these miners have what is done. That the former ones had it is what made it done, be they lost by now.
+    fn is_covered(&self, next: &Members) -> bool {
         let state = self.state.lock();
-        state.done() >= self.mark.borrow().done
+        state.done_by(next) >= self.mark.borrow().done
     }
 
     /// The miners in force; the first set is the one that is noted.

@@ -7,6 +7,7 @@ use super::*;
 use bytes::Bytes;
 use rig::Rig;
 use std::time::{Duration, Instant};
+use tokio::time::timeout;
 
 fn record(text: &str) -> Vec<Bytes> {
     vec![Bytes::copy_from_slice(text.as_bytes())]
@@ -36,20 +37,67 @@ async fn a_writer_goes_on_without_any_one_miner_and_the_third_catches_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn two_miners_down_stop_a_writer_and_say_so() {
+async fn two_miners_down_stop_a_writer_until_one_is_back() {
     let rig = Rig::start(3).await;
     let client = rig.client();
     let members = client.create(rig.id, 1).await.unwrap();
     let journal = client.open(rig.id, members, 1).await.unwrap();
     rig.crash(members[0]).await;
     rig.crash(members[1]).await;
-    let error = journal.append(record("lost")).await.unwrap_err();
-    assert!(matches!(error, JournalError::Unavailable { .. }), "{error}");
-    assert!(error.to_string().contains("of 2 needed miners stored a record"), "{error}");
+    let mut waiting = Box::pin(journal.append(record("waits")));
+    assert!(timeout(Duration::from_secs(60), &mut waiting).await.is_err(), "one miner alone made it durable");
     assert!(matches!(journal.touch().await, Err(JournalError::Unavailable { reached: 1, .. })));
-    // It was sent, and is durable when another comes back.
     rig.restart(members[0]).await;
-    assert_eq!(journal.append(record("found")).await.unwrap(), 2);
+    assert_eq!(waiting.await.unwrap(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_writer_that_lives_moves_away_from_two_miners_that_are_gone() {
+    let rig = Rig::start(5).await;
+    let client = rig.client();
+    let members = client.create(rig.id, 1).await.unwrap();
+    let journal = client.open(rig.id, members, 1).await.unwrap();
+    journal.append(record("before")).await.unwrap();
+    let gone = [members[0], members[1]];
+    for member in gone {
+        rig.crash(member).await;
+    }
+    let waiting = tokio::spawn({
+        let journal = journal.clone();
+        async move { journal.append(record("in between")).await }
+    });
+    rig.until("both are missed", || gone.iter().all(|member| journal.ailing().contains(member))).await;
+    for member in gone {
+        journal.replace(member, async |_| true).await.unwrap();
+    }
+    assert_eq!(waiting.await.unwrap().unwrap(), 2);
+    journal.touch().await.unwrap();
+    let next = journal.members();
+    assert!(gone.iter().all(|member| !next.contains(member)), "{next:?}");
+    drop(journal);
+    let heir = rig.client().open(rig.id, next, 2).await.unwrap();
+    assert_eq!(heir.records(1), [record("before"), record("in between")].concat());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_writer_that_lives_gives_its_log_to_others_when_two_lost_it() {
+    let rig = Rig::start(5).await;
+    let client = rig.client();
+    let members = client.create(rig.id, 1).await.unwrap();
+    let journal = client.open(rig.id, members, 1).await.unwrap();
+    journal.append(record("kept")).await.unwrap();
+    for member in [members[1], members[2]] {
+        rig.wipe(member).await;
+    }
+    // Nothing is appended: who only reads is told, too.
+    rig.until("the losses are seen", || journal.ailing().len() == 2).await;
+    for member in [members[1], members[2]] {
+        journal.replace(member, async |_| true).await.unwrap();
+    }
+    let next = journal.members();
+    rig.crash(members[0]).await;
+    let heir = rig.client().open(rig.id, next, 2).await.unwrap();
+    assert_eq!(heir.records(1), record("kept"));
 }
 
 #[tokio::test(start_paused = true)]

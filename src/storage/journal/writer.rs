@@ -23,14 +23,14 @@ use std::{
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-/// How long records may take until two miners have them.
-const APPEND_DEADLINE: Duration = Duration::from_secs(10);
 /// How long it may take until two miners have the log of a new writer.
 const OPEN_DEADLINE: Duration = Duration::from_secs(20);
 /// How long it may take until a new miner has the log.
 const JOIN_DEADLINE: Duration = Duration::from_secs(20);
 /// How long a miner may fail before it should be replaced.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// As long while less than two do what is asked.
+const HASTE: Duration = Duration::from_secs(3);
 
 /// An open journal. Cheap to clone; its lanes end with the last clone.
 #[derive(Clone)]
@@ -68,8 +68,9 @@ impl Journal {
             inner: Arc::new(Inner { client: client.clone(), progress, epoch, lanes, replacing: Default::default() }),
         };
         members.iter().for_each(|account| journal.inner.start_lane(*account));
-        let (_, end) = journal.inner.progress.span();
-        journal.inner.until_done(end, OPEN_DEADLINE, "took over its log").await?;
+        let (what, (_, end)) = ("took over its log", journal.inner.progress.span());
+        let late = |_| Err(journal.inner.failed(what, &format!("no answer within {} s", OPEN_DEADLINE.as_secs())));
+        timeout(OPEN_DEADLINE, journal.inner.done(end, what)).await.unwrap_or_else(late)?;
         Ok(journal)
     }
 
@@ -83,11 +84,12 @@ impl Journal {
         self.inner.progress.span()
     }
 
-    /// Appends records; returns the number of the last when they and all before them are durable. After an error that is not
-    /// about its size a record may be durable or not.
+    /// Appends records; returns the number of the last when they and all before them are durable, however long it takes: a writer that
+    /// lives can bring all it holds to other miners, one that gave up could not. After an error that is not about its size a record may be
+    /// durable or not.
     pub async fn append(&self, records: Vec<Bytes>) -> Result<u64, JournalError> {
         let last = self.inner.progress.push(records)?;
-        self.inner.until_done(last, APPEND_DEADLINE, "stored a record").await?;
+        self.inner.done(last, "stored a record").await?;
         Ok(last)
     }
 
@@ -117,11 +119,12 @@ impl Journal {
 
     /// Miners that should be replaced.
     pub fn ailing(&self) -> Vec<Address> {
-        self.inner.progress.ailing(PATIENCE)
+        self.inner.progress.ailing(PATIENCE, HASTE)
     }
 
     /// Puts another miner in the place of `old`. `note` must note the new members where the next writer looks, and only if this
-    /// writer is still the owner: it says whether it did, and tries until it knows. While it does, both sets must have a record. To
+    /// writer is still the owner: it says whether it did, and tries until it knows. While it does, both sets must have a record. Two that
+    /// are gone are replaced one after the other: the new one and the third have all that is durable, and so has the writer. To
     /// be driven to its end: one that is dropped leaves both sets in force.
     pub async fn replace<F>(&self, old: Address, note: impl FnOnce(Members) -> F) -> Result<Members, JournalError>
     where
@@ -133,6 +136,8 @@ impl Journal {
         let [members] = progress.sets()[..] else { return Err(JournalError::Replacing { journal }) };
         let (new, next) = self.join_one(old, members).await?;
         if !note(next).await {
+            progress.settle(members).into_iter().for_each(|account| self.inner.stop_lane(account));
+            let _ = client.ask(new, journal, Ask::Remove { epoch: *epoch }, TOUCH_DEADLINE).await;
             return Err(JournalError::Fenced { journal, sealed: epoch + 1 });
         }
         progress.settle(next).into_iter().for_each(|account| self.inner.stop_lane(account));
@@ -180,18 +185,14 @@ impl Inner {
     }
 
     /// Waits until record `last` is durable.
-    async fn until_done(&self, last: u64, deadline: Duration, what: &'static str) -> Result<(), JournalError> {
+    async fn done(&self, last: u64, what: &'static str) -> Result<(), JournalError> {
         let mut mark = self.progress.mark();
-        let reached = timeout(deadline, mark.wait_for(|mark| mark.done >= Some(last) || mark.fenced.is_some())).await;
-        match reached {
-            Ok(Ok(mark)) => match *mark {
-                Mark { done, .. } if done >= Some(last) => Ok(()),
-                Mark { fenced, .. } => {
-                    Err(JournalError::Fenced { journal: self.progress.id(), sealed: fenced.unwrap_or(self.epoch) })
-                }
-            },
-            Ok(Err(_)) => Err(self.failed(what, "the writer ended")),
-            Err(_) => Err(self.failed(what, &format!("no answer within {} ms", deadline.as_millis()))),
+        match mark.wait_for(|mark| mark.done >= Some(last) || mark.fenced.is_some()).await.as_deref() {
+            Ok(Mark { done, .. }) if *done >= Some(last) => Ok(()),
+            Ok(Mark { fenced, .. }) => {
+                Err(JournalError::Fenced { journal: self.progress.id(), sealed: fenced.unwrap_or(self.epoch) })
+            }
+            Err(_) => Err(self.failed(what, "the writer ended")),
         }
     }
 

@@ -1,5 +1,5 @@
-//! Trouble out of the seed: gateways that are killed, stopped and frozen, cuts of all kinds, one journal miner at a time, a slow and mute
-//! chain, clocks that are set, and upkeep at odd moments.
+//! Trouble out of the seed: gateways that are killed, stopped and frozen, cuts of all kinds, journal miners that go one at a time or
+//! two together, a slow and mute chain, clocks that are set, and upkeep at odd moments.
 
 use super::{
     clients::Users,
@@ -46,6 +46,8 @@ struct Ailing {
     /// Whether it lost its journals: it has to be replaced.
     emptied: bool,
     slow: bool,
+    /// One that is down as long.
+    other: Option<usize>,
     over: bool,
 }
 
@@ -225,11 +227,20 @@ impl Faults {
             return Ok(());
         }
         let miner = self.dice.index(MINERS);
-        let mut ailing =
-            Ailing { miner, ends: now() + self.dice.millis(100, 5_000), emptied: false, slow: false, over: false };
+        let mut ailing = Ailing {
+            miner,
+            ends: now() + self.dice.millis(100, 5_000),
+            emptied: false,
+            slow: false,
+            other: None,
+            over: false,
+        };
         match self.dice.below(6) {
             0 => self.miners.fall(miner, Fall::Killed)?,
             1 => self.miners.fall(miner, Fall::PowerLost)?,
+            4 => {
+                (ailing.other, ailing.ends) = (self.lose_another(miner)?, now() + self.dice.millis(8_000, 20_000));
+            }
             2 | 3 if self.journals_are_whole() => {
                 ailing.emptied = true;
                 self.miners.fall(miner, Fall::DiskLost)?;
@@ -243,6 +254,26 @@ impl Faults {
         self.ailing = Some(ailing);
         self.apply();
         Ok(())
+    }
+
+    /// Another miner of a journal goes down together with this one; this one alone if no journal that is served lies on it. Their disks
+    /// come back with them: an owner may die before its journal lies elsewhere.
+    fn lose_another(&mut self, miner: usize) -> anyhow::Result<Option<usize>> {
+        let fall = if self.dice.chance(50) { Fall::Killed } else { Fall::PowerLost };
+        let on_both = |other: &usize| {
+            let both = [miner, *other].map(miners::account);
+            let mut open = self.doors().into_iter().flat_map(|door| door.opener.open());
+            open.any(|(_, session)| both.iter().all(|account| session.members().contains(account)))
+        };
+        let mut others: Vec<usize> = (0..MINERS).filter(|other| *other != miner).filter(on_both).collect();
+        self.miners.fall(miner, fall)?;
+        if others.is_empty() {
+            return Ok(None);
+        }
+        let other = others.swap_remove(self.dice.index(others.len()));
+        self.outside.witness.count(Sometimes::TwoMinersAway);
+        self.miners.fall(other, fall)?;
+        Ok(Some(other))
     }
 
     /// Whether every bucket is open, and every miner of its journal does what is asked.
@@ -263,6 +294,9 @@ impl Faults {
     async fn tend_the_ailing(&mut self, time: Duration) -> anyhow::Result<()> {
         let Some(mut ailing) = self.ailing else { return Ok(()) };
         if !ailing.over && ailing.ends <= time {
+            if let Some(other) = ailing.other {
+                self.miners.rise(other).await?;
+            }
             self.miners.rise(ailing.miner).await?;
             ailing.over = true;
             self.ailing = Some(ailing);

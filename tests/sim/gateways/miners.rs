@@ -1,6 +1,6 @@
 //! Journal miners as they run in production, each with its files on a disk that keeps what was synced.
 //!
-//! Owns who is up. At most one is in trouble at a time: that is what journals are made for.
+//! Owns who is up.
 
 use super::{sometimes::Sometimes, witness::Witness};
 use crate::machine::Disk;

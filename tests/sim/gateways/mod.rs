@@ -32,7 +32,7 @@ const FIXED_SEEDS: std::ops::Range<u64> = 1..21;
 /// Virtual seconds of trouble of these.
 const FIXED_SECONDS: u64 = 25;
 /// Worlds tried until what was broken on purpose is noticed.
-const SABOTAGED_MAX_SEEDS: u64 = 12;
+const SABOTAGED_MAX_SEEDS: u64 = 60;
 
 fn world(order: &str, sabotage: Option<Sabotage>) -> World {
     let (seed, seconds) = order.split_once(' ').expect("the parent orders a seed and its seconds");

@@ -168,7 +168,7 @@ impl OpenBucket {
 
     /// Puts another miner in the place of one that fails, in the background, one at a time.
     fn care_for_journal(&self) {
-        if self.tending.swap(true, Ordering::AcqRel) {
+        if !self.log.ails() || self.tending.swap(true, Ordering::AcqRel) {
             return;
         }
         let (log, tending, holding) = (self.log.clone(), self.tending.clone(), self.grant.holding.clone());
@@ -210,9 +210,8 @@ impl Session for OpenBucket {
         if self.sabotage == Some(Sabotage::LeaseWithoutMiners) {
             return Ok(());
         }
-        self.log.confirm().await.map_err(|error| fault(&error))?;
         self.care_for_journal();
-        Ok(())
+        self.log.confirm().await.map_err(|error| fault(&error))
     }
 
     async fn close(&self) {

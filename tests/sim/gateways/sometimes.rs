@@ -49,6 +49,8 @@ sometimes! {
     MinerPowerLost,
     /// A journal miner lost its disk.
     MinerDiskLost,
+    /// Two of a bucket's three journal miners were away at the same time.
+    TwoMinersAway,
     /// A journal miner was slow.
     MinerSlow,
     /// A journal moved to another miner.

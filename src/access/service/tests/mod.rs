@@ -1,5 +1,6 @@
 //! The whole layer over miners in memory, and a chain that counts its transactions.
 
+mod away;
 mod chain;
 mod ends;
 mod left;
