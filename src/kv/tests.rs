@@ -160,7 +160,7 @@ fn a_second_handle_finds_the_database_locked_or_waits() {
     assert!(matches!(error, KvError::Locked { .. }), "{error}");
     let path = dir.path().to_owned();
     let waiting = std::thread::spawn(move || {
-        RocksKv::open(&path, &RocksOptions { lock_wait: Duration::from_secs(10), ..RocksOptions::default() }).map(drop)
+        RocksKv::open(&path, &RocksOptions { lock_wait: Duration::from_secs(60), ..RocksOptions::default() }).map(drop)
     });
     drop(first);
     waiting.join().expect("does not panic").expect("opens once the first handle is gone");

@@ -272,13 +272,11 @@ impl FragmentStore for FaultyStore {
     }
 
     async fn get(&self, id: FragmentId) -> Result<Bytes, FragmentError> {
-        let fault = *self.fault.lock();
-        let bytes = self.memory.get(id).await?;
-        match fault {
-            Fault::Hangs => std::future::pending().await,
-            Fault::Lies => Ok(vec![0xee; bytes.len()].into()),
-            _ => Ok(bytes),
-        }
+        self.told(self.memory.get(id).await?).await
+    }
+
+    async fn whole(&self, id: FragmentId) -> Result<Bytes, FragmentError> {
+        self.told(self.memory.whole(id).await?).await
     }
 
     async fn collect(&self, ids: Vec<FragmentId>, until: Height) -> Result<u64, FragmentError> {
@@ -291,6 +289,15 @@ impl FragmentStore for FaultyStore {
 }
 
 impl FaultyStore {
+    async fn told(&self, bytes: Bytes) -> Result<Bytes, FragmentError> {
+        let fault = *self.fault.lock();
+        match fault {
+            Fault::Hangs => std::future::pending().await,
+            Fault::Lies => Ok(vec![0xee; bytes.len()].into()),
+            _ => Ok(bytes),
+        }
+    }
+
     /// Ids of the fragments that are here.
     pub fn ids_held(&self) -> Vec<FragmentId> {
         self.memory.ids()

@@ -117,6 +117,14 @@ impl DataClient {
         }
     }
 
+    /// Has `peer` compare a fragment on its disk with its id.
+    pub async fn check(&self, peer: PeerId, id: FragmentId, deadline: Duration) -> Result<(), DataError> {
+        match self.ask(peer, Ask::Check { id }, None, deadline).await? {
+            (Answer::Stored, _) => Ok(()),
+            (other, _) => Err(unexpected(peer, other)),
+        }
+    }
+
     /// Which of `ids` the peer holds, in their order.
     pub async fn has(&self, peer: PeerId, ids: Vec<FragmentId>, deadline: Duration) -> Result<Vec<bool>, DataError> {
         let count = ids.len();

@@ -47,6 +47,8 @@ pub enum Ask {
     Audit { round: u64, part: AuditPart },
     /// Send the proof that a segment of a batch of commitments was labelled by the graph.
     IdleProof { batch: u64, segment: u64 },
+    /// Compare a fragment on the disk with its id: what was sent was not it. Answered with `Stored` if it is whole.
+    Check { id: FragmentId },
 }
 
 /// Which answer of a round.
@@ -70,7 +72,7 @@ pub struct Response {
 /// What a miner may answer.
 #[derive(Debug, Clone, PartialEq, Eq, borsh::BorshSerialize, borsh::BorshDeserialize)]
 pub enum Answer {
-    /// To `Put`.
+    /// To `Put`, `Tags` and `Check`.
     Stored,
     /// To `Get`: the bytes follow in the next frame.
     Fragment { len: u32 },

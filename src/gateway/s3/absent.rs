@@ -3,7 +3,7 @@
 //! Reading one says that it is off, and so does switching it off: tools that set up buckets ask for either. Only what would switch it on is
 //! refused.
 
-use super::{Protocol, access, error};
+use super::{Protocol, access, error, operations::Refused};
 use axum::http::StatusCode;
 use s3s::{
     S3Request, S3Response, S3Result,
@@ -34,17 +34,22 @@ macro_rules! always {
 
 /// An operation that may switch a thing off.
 macro_rules! off_only {
-    ($(#[doc = $doc:literal] $name:ident($input:ident) -> $output:ident, $is_off:expr, $reason:literal;)+) => {$(
-        #[doc = $doc]
-        pub async fn $name(_: &Protocol, request: S3Request<$input>) -> Answer<$output> {
-            access::caller(&request)?.bucket()?;
-            let is_off: fn(&$input) -> bool = $is_off;
-            if is_off(&request.input) {
-                return Ok(S3Response::new($output::default()));
+    ($($operation:literal $name:ident($input:ident) -> $output:ident, $is_off:expr, $reason:literal;)+) => {
+        /// Operations that are answered if they switch a thing off.
+        pub const OFF_ONLY: &[Refused] = &[$(Refused { names: &[$operation], reason: $reason },)+];
+
+        $(
+            #[doc = concat!("`", $operation, "`.")]
+            pub async fn $name(_: &Protocol, request: S3Request<$input>) -> Answer<$output> {
+                access::caller(&request)?.bucket()?;
+                let is_off: fn(&$input) -> bool = $is_off;
+                if is_off(&request.input) {
+                    return Ok(S3Response::new($output::default()));
+                }
+                Err(error::not_implemented($reason))
             }
-            Err(error::not_implemented($reason))
-        }
-    )+};
+        )+
+    };
 }
 
 always! {
@@ -71,19 +76,19 @@ always! {
 }
 
 off_only! {
-    /// `PutBucketRequestPayment`.
+    "PutBucketRequestPayment"
     put_request_payment(PutBucketRequestPaymentInput) -> PutBucketRequestPaymentOutput,
         |input| input.request_payment_configuration.payer.as_str() == Payer::BUCKET_OWNER,
         "requester pays is not implemented: the bucket's owner pays";
-    /// `PutBucketLogging`.
+    "PutBucketLogging"
     put_logging(PutBucketLoggingInput) -> PutBucketLoggingOutput,
         |input| input.bucket_logging_status.logging_enabled.is_none(),
         "access logs into buckets are not implemented";
-    /// `PutBucketNotificationConfiguration`.
+    "PutBucketNotificationConfiguration"
     put_notification(PutBucketNotificationConfigurationInput) -> PutBucketNotificationConfigurationOutput,
         |input| is_empty(&input.notification_configuration),
         "events are not implemented: there are no targets for them";
-    /// `PutBucketAccelerateConfiguration`.
+    "PutBucketAccelerateConfiguration"
     put_accelerate(PutBucketAccelerateConfigurationInput) -> PutBucketAccelerateConfigurationOutput,
         |input| {
             let status = input.accelerate_configuration.status.as_ref();

@@ -1,6 +1,9 @@
 //! The reference page of S3, made from the list of operations.
 
-use super::operations::{FORM, OPERATIONS, REFUSED};
+use super::{
+    absent::OFF_ONLY,
+    operations::{FORM, OPERATIONS, REFUSED},
+};
 use std::fmt::Write;
 
 /// The page `docs/reference/s3.md`.
@@ -17,9 +20,12 @@ pub fn page() -> String {
         // A text takes every line.
         let _ = writeln!(out, "| {} | {} | {versioned} |", operation.name, operation.action);
     }
-    out.push_str("\n## Refused with NotImplemented\n\n| operation | why |\n|---|---|\n");
-    for refused in REFUSED {
-        let _ = writeln!(out, "| {} | {} |", refused.names.join(", "), refused.reason);
+    for (title, operations) in [("Refused with NotImplemented", REFUSED), ("Refused unless they switch off", OFF_ONLY)]
+    {
+        let _ = write!(out, "\n## {title}\n\n| operation | why |\n|---|---|\n");
+        for refused in operations {
+            let _ = writeln!(out, "| {} | {} |", refused.names.join(", "), refused.reason);
+        }
     }
     out
 }

@@ -27,6 +27,8 @@ const END: u32 = u32::MAX;
 const FIRST_WRITE_BYTES: usize = 16 << 10;
 /// A large frame is zeroed and read in steps of this size.
 const READ_STEP_BYTES: usize = 256 << 10;
+/// A frame of at least a page begins at one, so that it can go to a disk without being copied.
+const PAGE_BYTES: usize = 4 << 10;
 const PREFIX_BYTES: usize = 4;
 
 /// A sending half that has to be closed in order.
@@ -226,7 +228,7 @@ impl StreamSource {
                 self.metrics.add(Counter::BadFrames, 1);
                 return Err(NetError::TooLarge { what: "incoming frame", len, max: FRAME_MAX_BYTES });
             }
-            self.frame = Some((len, BytesMut::with_capacity(len)));
+            self.frame = Some((len, room_for(len)));
         }
         while let Some((len, frame)) = &mut self.frame
             && self.read < *len
@@ -241,6 +243,17 @@ impl StreamSource {
     }
 }
 
+/// Memory for a frame.
+fn room_for(len: usize) -> BytesMut {
+    if len < PAGE_BYTES {
+        return BytesMut::with_capacity(len);
+    }
+    let mut room = BytesMut::with_capacity(len + PAGE_BYTES);
+    let before = room.as_ptr().align_offset(PAGE_BYTES);
+    room.resize(before, 0);
+    room.split_off(before)
+}
+
 async fn read_some(io: &mut ReadHalf<Stream>, peer: &PeerId, into: &mut [u8]) -> Result<usize, NetError> {
     match io.read(into).await {
         Ok(0) => Err(closed(peer, "it was cut")),
@@ -251,4 +264,24 @@ async fn read_some(io: &mut ReadHalf<Stream>, peer: &PeerId, into: &mut [u8]) ->
 
 fn closed(peer: &PeerId, reason: impl std::fmt::Display) -> NetError {
     NetError::Closed(format!("stream with {peer}: {reason}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_frames_begin_at_a_page() {
+        for len in [PAGE_BYTES, PAGE_BYTES + 1, 8 << 20] {
+            let mut room = room_for(len);
+            let start = room.as_ptr();
+            room.resize(len, 7);
+            assert_eq!(
+                (room.as_ptr(), start.align_offset(PAGE_BYTES)),
+                (start, 0),
+                "{len} B moved or lie across pages"
+            );
+        }
+        assert_eq!(room_for(9).capacity(), 9);
+    }
 }

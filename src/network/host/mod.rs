@@ -10,6 +10,7 @@ mod driver;
 mod events;
 mod forwards;
 mod frames;
+mod gather;
 mod listen;
 mod requests;
 mod secure;

@@ -5,11 +5,8 @@
 //! certificates and their checks are the crate's. Invariant: a connection stands only if the other end proved the identity
 //! it is then known by.
 
-use futures::{
-    AsyncRead, AsyncWrite, FutureExt,
-    future::BoxFuture,
-    io::{BufReader, BufWriter},
-};
+use super::gather::Gather;
+use futures::{AsyncRead, AsyncWrite, FutureExt, future::BoxFuture, io::BufReader};
 use futures_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 use libp2p::{
     PeerId,
@@ -43,8 +40,6 @@ const PROTOCOL: &str = "/tls/1.0.0";
 const APPLICATION_PROTOCOL: &[u8] = b"libp2p";
 /// Ciphertext taken from the kernel at once; rustls alone would ask for 4 KiB.
 const READ_BUFFER_BYTES: usize = 128 << 10;
-/// Plaintext gathered before it becomes records: four of them.
-const WRITE_BUFFER_BYTES: usize = 64 << 10;
 
 /// Why a host cannot make its side of the handshake.
 #[derive(Debug, thiserror::Error)]
@@ -67,7 +62,7 @@ pub(super) enum HandshakeError {
 }
 
 /// A secured connection.
-pub(super) type Secured<C> = BufWriter<TlsStream<BufReader<C>>>;
+pub(super) type Secured<C> = Gather<TlsStream<BufReader<C>>>;
 
 /// A host's side of the handshake.
 #[derive(Clone)]
@@ -154,7 +149,7 @@ where
     C: AsyncRead + AsyncWrite + Unpin,
 {
     let peer = proven(stream.get_ref().1)?;
-    Ok((peer, BufWriter::with_capacity(WRITE_BUFFER_BYTES, stream)))
+    Ok((peer, Gather::new(stream)))
 }
 
 fn proven(session: &CommonState) -> Result<PeerId, HandshakeError> {

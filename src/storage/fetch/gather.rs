@@ -24,6 +24,11 @@ use tokio::time::{Instant, sleep_until};
 /// Fragments up to this size are hashed where they arrive; larger ones on a compute thread.
 const HASH_INLINE_MAX_BYTES: usize = 64 << 10;
 
+/// So many times the usual time are slow.
+const SLOW_FACTOR: u32 = 4;
+/// How long a peer that sent other bytes may take to look at its disk.
+const CHECK_DEADLINE: Duration = Duration::from_secs(5);
+
 /// A fragment with its column.
 pub(super) type Piece = (usize, Bytes);
 
@@ -90,7 +95,7 @@ impl Fetcher {
     /// Time after which one more holder is asked.
     fn hedge_after(&self, len: u64) -> Duration {
         let transfer = Duration::from_micros(len * 1_000_000 / self.limits.slow_bytes_per_second.max(1));
-        let usual = self.scores.average().map_or(Duration::ZERO, |average| average * 5 / 2);
+        let usual = self.scores.average().unwrap_or_default() * SLOW_FACTOR;
         (self.limits.hedge_floor + transfer).max(usual)
     }
 
@@ -122,12 +127,24 @@ impl Fetcher {
             }
         };
         if !self.is_fragment(id, bytes.clone()).await {
-            let reason = "its bytes do not match the id".to_owned();
-            self.scores.blame(Blame { peer, fragment: id, reason }, Instant::now());
+            self.question(&offer).await;
             return Err(format!("miner {peer} sent other bytes as fragment {id}"));
         }
         self.scores.took(start.elapsed());
         Ok(bytes)
+    }
+
+    /// Has a peer that sent other bytes look at its disk. It lied if it says that all is well there; if not, it knows now.
+    async fn question(&self, offer: &Offer) {
+        match self.data.check(offer.peer, offer.id, CHECK_DEADLINE).await {
+            Err(DataError::Refused { refusal: Refusal::NotHeld(_) | Refusal::Damaged(_), .. }) => {
+                self.scores.failed(offer.peer, Instant::now());
+            }
+            _ => {
+                let reason = "its bytes do not match the id".to_owned();
+                self.scores.blame(Blame { peer: offer.peer, fragment: offer.id, reason }, Instant::now());
+            }
+        }
     }
 
     /// A missing or damaged fragment says nothing about the peer's other fragments; the rest makes it less welcome.
@@ -154,7 +171,7 @@ struct Race<'a> {
     fetcher: &'a Fetcher,
     waiting: VecDeque<Offer>,
     running: FuturesUnordered<Attempt<'a>>,
-    asked: Vec<Offer>,
+    asked: Vec<(Offer, Instant)>,
     pieces: Vec<Piece>,
     failures: Vec<String>,
     hedge: Duration,
@@ -201,26 +218,34 @@ impl<'a> Race<'a> {
             }
         }
         if hedged {
-            // Those still running were beaten by later ones: others are asked first for a while.
-            let now = Instant::now();
-            self.asked.iter().for_each(|offer| self.fetcher.scores.failed(offer.peer, now));
+            self.judge_the_late();
         }
+    }
+
+    /// Those beaten by later ones are asked after the others for a while, if they took much longer than is usual: when everything is
+    /// slow, this node or its line is, and going round its peers would only add decoding to its work.
+    fn judge_the_late(&self) {
+        let (now, scores) = (Instant::now(), &self.fetcher.scores);
+        let usual = scores.average().unwrap_or_default();
+        let late = self.asked.iter().filter(|(_, since)| now - *since >= SLOW_FACTOR * usual);
+        late.for_each(|(offer, _)| scores.failed(offer.peer, now));
     }
 
     /// Asks the next best offer of a column that is not already here or on its way.
     fn ask_one(&mut self) -> bool {
         let busy = |column: usize| {
-            self.asked.iter().any(|offer| offer.column == column) || self.pieces.iter().any(|(have, _)| *have == column)
+            self.asked.iter().any(|(offer, _)| offer.column == column)
+                || self.pieces.iter().any(|(have, _)| *have == column)
         };
         let position = self.waiting.iter().position(|offer| !busy(offer.column));
         let Some(offer) = position.and_then(|position| self.waiting.remove(position)) else { return false };
-        self.asked.push(offer);
+        self.asked.push((offer, Instant::now()));
         self.running.push(self.fetcher.attempt(offer));
         true
     }
 
     fn finish(&mut self, offer: Offer, result: Result<Bytes, String>) {
-        self.asked.retain(|asked| (asked.column, asked.peer) != (offer.column, offer.peer));
+        self.asked.retain(|(asked, _)| (asked.column, asked.peer) != (offer.column, offer.peer));
         match result {
             Ok(bytes) => self.pieces.push((offer.column, bytes)),
             Err(reason) => {

@@ -1,7 +1,7 @@
 //! Reading files back: any four fragments of each segment, checked, decoded, in order.
 //!
 //! Owns read-ahead, ranges and the check of every hash. Must not know who asked. Invariants: no byte is handed out whose
-//! fragment or segment hash was not checked; memory is bounded by [`READ_AHEAD_SEGMENTS`] segments a stream and by
+//! fragment's hash was not checked; memory is bounded by [`READ_AHEAD_SEGMENTS`] segments a stream and by
 //! [`FetchLimits::memory_bytes`] for all streams together, which are served in order; a reader that goes away stops the fetching.
 
 mod gather;
@@ -20,7 +20,7 @@ use crate::{
     network::PeerId,
     runtime::{Criticality, Node, Phase},
     types::{
-        Address, SegmentId,
+        Address, FragmentId,
         params::{DATA_FRAGMENTS, FRAGMENTS, SEGMENT_MAX_BYTES},
     },
 };
@@ -55,9 +55,9 @@ pub enum FetchError {
     /// Fewer than four good fragments can be had.
     #[error("segment {segment}: {have} of the {DATA_FRAGMENTS} fragments needed can be had ({failures})")]
     TooFew { segment: usize, have: usize, failures: String },
-    /// Good fragments that are not this segment's: the manifest contradicts itself.
-    #[error("segment {segment} decodes to {found}, its manifest says {expected}")]
-    WrongSegment { segment: usize, found: SegmentId, expected: SegmentId },
+    /// Good fragments that do not belong together: the manifest contradicts itself.
+    #[error("segment {segment} decodes to fragment {found}, its manifest says {expected}")]
+    WrongFragment { segment: usize, found: FragmentId, expected: FragmentId },
     /// Decoding failed.
     #[error("segment {segment} cannot be decoded: {reason}")]
     Decode { segment: usize, reason: erasure::ErasureError },
@@ -269,17 +269,8 @@ impl Fetcher {
             Err(have) => have,
         };
         let pieces = self.any_four(source, segment, have).await?;
-        let id = entry.fragments[column];
-        let rebuilt = self.node.pool.run(move || {
-            let given: Vec<(usize, &[u8])> = pieces.iter().map(|(column, bytes)| (*column, &bytes[..])).collect();
-            let bytes = erasure::rebuild_one(column, &given)?;
-            Ok((slicer::fragment_id(&bytes), bytes))
-        });
-        let (found, bytes) = rebuilt.await.map_err(|reason| FetchError::Decode { segment, reason })?;
-        if found != id {
-            return Err(FetchError::WrongSegment { segment, found: SegmentId(found.0), expected: SegmentId(id.0) });
-        }
-        Ok(bytes.into())
+        let mut rebuilt = self.rebuild(entry, segment, vec![column], pieces).await?;
+        rebuilt.pop().map(|(_, bytes)| bytes).ok_or(FetchError::NoFragment { segment, column })
     }
 
     /// These columns' fragments of a segment with their columns, each checked. One alone is asked of its holder, several are computed
@@ -298,26 +289,8 @@ impl Fetcher {
         if let Some(&column) = columns.iter().find(|column| **column >= FRAGMENTS) {
             return Err(none(column));
         }
-        let (ids, columns) = (entry.fragments, columns.to_vec());
         let pieces = self.any_four(source, segment, Vec::new()).await?;
-        let built = self.node.pool.run(move || {
-            let given: Vec<(usize, &[u8])> = pieces.iter().map(|(column, bytes)| (*column, &bytes[..])).collect();
-            let is_here = |column: &usize| pieces.iter().any(|(here, _)| here == column);
-            let missing: Vec<usize> = columns.iter().copied().filter(|column| !is_here(column)).collect();
-            let rebuilt = erasure::rebuild(&missing, &given)?;
-            let wrong = missing.iter().zip(&rebuilt).map(|(column, bytes)| (ids[*column], slicer::fragment_id(bytes)));
-            let wrong = wrong.into_iter().find(|(expected, found)| expected != found);
-            let here = pieces.into_iter().filter(|(column, _)| columns.contains(column));
-            let all: Vec<Piece> = here.chain(missing.into_iter().zip(rebuilt.into_iter().map(Bytes::from))).collect();
-            Ok((wrong, all))
-        });
-        match built.await.map_err(|reason| FetchError::Decode { segment, reason })? {
-            (None, fragments) => Ok(fragments),
-            (Some((expected, found)), _) => {
-                let (found, expected) = (SegmentId(found.0), SegmentId(expected.0));
-                Err(FetchError::WrongSegment { segment, found, expected })
-            }
-        }
+        self.rebuild(entry, segment, columns.to_vec(), pieces).await
     }
 
     /// Fetches a part in a task of its own, so that it goes on while the reader is busy.
@@ -361,36 +334,43 @@ impl Fetcher {
         }
     }
 
-    /// All four data fragments from any four. What had to be decoded is checked by the segment's hash; data fragments that came
-    /// as they are were each checked by their own.
+    /// All four data fragments from any four.
     async fn assemble(
         &self,
         entry: &SegmentEntry,
         segment: usize,
-        mut pieces: Vec<Piece>,
+        pieces: Vec<Piece>,
     ) -> Result<Vec<Piece>, FetchError> {
         if pieces.iter().all(|(column, _)| *column < DATA_FRAGMENTS) {
             return Ok(pieces);
         }
-        let (expected, len) = (entry.id, usize::try_from(entry.len).unwrap_or(usize::MAX));
-        let work = self.node.pool.run(move || {
-            pieces.sort_by_key(|(column, _)| *column);
-            let missing: Vec<usize> =
-                (0..DATA_FRAGMENTS).filter(|column| pieces.iter().all(|(have, _)| have != column)).collect();
+        self.rebuild(entry, segment, (0..DATA_FRAGMENTS).collect(), pieces).await
+    }
+
+    /// These columns from any four: as they came, or decoded and checked by their own hashes.
+    async fn rebuild(
+        &self,
+        entry: &SegmentEntry,
+        segment: usize,
+        columns: Vec<usize>,
+        pieces: Vec<Piece>,
+    ) -> Result<Vec<Piece>, FetchError> {
+        let ids = entry.fragments;
+        let built = self.node.pool.run(move || {
             let given: Vec<(usize, &[u8])> = pieces.iter().map(|(column, bytes)| (*column, &bytes[..])).collect();
+            let is_here = |column: &usize| pieces.iter().any(|(here, _)| here == column);
+            let missing: Vec<usize> = columns.iter().copied().filter(|column| !is_here(column)).collect();
             let rebuilt = erasure::rebuild(&missing, &given)?;
-            pieces.retain(|(column, _)| *column < DATA_FRAGMENTS);
-            pieces.extend(missing.into_iter().zip(rebuilt.into_iter().map(Bytes::from)));
-            pieces.sort_by_key(|(column, _)| *column);
-            let data: [&[u8]; DATA_FRAGMENTS] = std::array::from_fn(|column| &pieces[column].1[..]);
-            let found = slicer::segment_id(data, len);
-            Ok((found, pieces))
+            let wrong = missing.iter().zip(&rebuilt).map(|(column, bytes)| (ids[*column], slicer::fragment_id(bytes)));
+            let wrong = wrong.into_iter().find(|(expected, found)| expected != found);
+            let here = pieces.into_iter().filter(|(column, _)| columns.contains(column));
+            let all: Vec<Piece> = here.chain(missing.into_iter().zip(rebuilt.into_iter().map(Bytes::from))).collect();
+            Ok((wrong, all))
         });
-        let (found, pieces) = work.await.map_err(|reason| FetchError::Decode { segment, reason })?;
-        if found != expected {
-            return Err(FetchError::WrongSegment { segment, found, expected });
+        match built.await.map_err(|reason| FetchError::Decode { segment, reason })? {
+            (None, all) => Ok(all),
+            (Some((expected, found)), _) => Err(FetchError::WrongFragment { segment, found, expected }),
         }
-        Ok(pieces)
     }
 }
 

@@ -1,8 +1,9 @@
 //! Stories of reads: eight holders down, liars, laggards, ranges, health.
 
 use super::*;
+use crate::network::LinkRule;
 use crate::storage::{
-    cluster::{Cluster, Fault, sample},
+    cluster::{Cluster, Fault, TestMiner, sample},
     upload::StoreCall,
 };
 use crate::types::FragmentId;
@@ -56,13 +57,24 @@ async fn a_hanging_miner_is_hedged() {
 }
 
 #[tokio::test]
-async fn a_damaged_fragment_is_served_by_nobody_and_replaced_by_another() {
+async fn where_everything_is_slow_nobody_is_avoided() {
+    let (mut cluster, call, bytes) = stored(9_000).await;
+    let limits = FetchLimits { hedge_floor: Duration::from_millis(1), ..FetchLimits::default() };
+    cluster.fetcher = Fetcher::new(&cluster.node, cluster.data.clone(), limits);
+    cluster.hub.set_default(LinkRule { latency: Duration::from_millis(20), ..LinkRule::default() });
+    assert_eq!(cluster.get(&call).await, bytes);
+    let standing = |miner: &TestMiner| cluster.fetcher.scores.standing(&miner.peer, Instant::now());
+    assert!(cluster.miners.iter().all(|miner| standing(miner) == scores::Standing::Good));
+}
+
+#[tokio::test]
+async fn a_damaged_fragment_is_used_by_nobody_and_replaced_by_another() {
     let (cluster, call, bytes) = stored(9_000).await;
     cluster.settled().await;
     let (miner, id) = (cluster.miner(call.holders[2]), call.manifest.segments[0].fragments[2]);
     assert!(miner.store.memory.damage(id));
     assert_eq!(cluster.get(&call).await, bytes);
-    assert!(cluster.fetcher.blamed().is_empty(), "the miner said so itself");
+    assert!(cluster.fetcher.blamed().is_empty(), "the miner found it when it looked");
     let end = Instant::now() + std::time::Duration::from_secs(10);
     while cluster.fetcher.health(&cluster.source(&call).await).await.worst() < 12 {
         assert!(Instant::now() < end, "it dropped its copy and rebuilds it from those of the others");

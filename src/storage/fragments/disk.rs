@@ -18,7 +18,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use std::{
     fs::{self, File},
-    io::{self, Read, Write},
+    io::{self, Read},
     ops::Range,
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
@@ -37,6 +37,9 @@ use tokio::{
 const WRITERS_MAX: usize = 4;
 /// Fragments read from the medium at once.
 const READERS_MAX: usize = 8;
+/// What bytes that are written past the system's cache are aligned to.
+#[cfg(target_os = "linux")]
+const PAGE_BYTES: usize = 4 << 10;
 /// Commits and removals that wait for the committer.
 const JOBS_MAX_QUEUED: usize = 256;
 
@@ -98,6 +101,27 @@ impl DiskStore {
         answer.await.map_err(|_| FragmentError::Closed)?
     }
 
+    /// Reads of the file of a fragment, of the length it should have, on a thread that may wait for the medium.
+    async fn read_file<T: Send + 'static>(
+        &self,
+        id: FragmentId,
+        read: impl FnOnce(&Path, FragmentId, u64) -> Result<T, FragmentError> + Send + 'static,
+    ) -> Result<T, FragmentError> {
+        let info = self.index.stat(id)?.filter(|info| info.present).ok_or(FragmentError::NotHeld { id })?;
+        let layout = self.layout.clone();
+        let permit = self.readers.clone().acquire_owned().await.expect("the semaphore is never closed");
+        let read = blocking(move || {
+            let _permit = permit;
+            layout.check_open()?;
+            read(&layout.file(id), id, u64::from(info.len))
+        })
+        .await;
+        if read.as_ref().is_err_and(FragmentError::is_damage) {
+            self.node.metrics.add(Counter::FragmentsBad, 1);
+        }
+        read
+    }
+
     /// Writes and syncs a temporary file with the checked bytes.
     async fn stage(&self, id: FragmentId, bytes: Bytes, since: Height) -> Result<Staged, FragmentError> {
         let len = u32::try_from(bytes.len()).map_err(|_| FragmentError::Length { id, len: bytes.len() })?;
@@ -137,31 +161,22 @@ impl FragmentStore for DiskStore {
     }
 
     async fn get(&self, id: FragmentId) -> Result<Bytes, FragmentError> {
-        let info = self.index.stat(id)?.filter(|info| info.present).ok_or(FragmentError::NotHeld { id })?;
-        let layout = self.layout.clone();
-        let permit = self.readers.clone().acquire_owned().await.expect("the semaphore is never closed");
-        let read = blocking(move || {
-            let _permit = permit;
-            layout.check_open()?;
-            read_checked(&layout.file(id), id, u64::from(info.len))
+        self.read_file(id, |path, id, len| {
+            let bytes = read_whole(path, id, len)?;
+            if crate::crypto::hash::content(&bytes) != id.0 {
+                return Err(FragmentError::Damaged { id });
+            }
+            Ok(bytes)
         })
-        .await;
-        if read.as_ref().is_err_and(FragmentError::is_damage) {
-            self.node.metrics.add(Counter::FragmentsBad, 1);
-        }
-        read
+        .await
+    }
+
+    async fn whole(&self, id: FragmentId) -> Result<Bytes, FragmentError> {
+        self.read_file(id, read_whole).await
     }
 
     async fn read(&self, id: FragmentId, parts: Vec<Range<usize>>) -> Result<Vec<Bytes>, FragmentError> {
-        let info = self.index.stat(id)?.filter(|info| info.present).ok_or(FragmentError::NotHeld { id })?;
-        let layout = self.layout.clone();
-        let permit = self.readers.clone().acquire_owned().await.expect("the semaphore is never closed");
-        blocking(move || {
-            let _permit = permit;
-            layout.check_open()?;
-            read_parts(&layout.file(id), id, u64::from(info.len), parts)
-        })
-        .await
+        self.read_file(id, move |path, id, len| read_parts(path, id, len, parts)).await
     }
 
     async fn collect(&self, ids: Vec<FragmentId>, until: Height) -> Result<u64, FragmentError> {
@@ -223,8 +238,9 @@ pub(super) async fn blocking<T: Send + 'static>(
 }
 
 fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), FragmentError> {
-    let written = File::create_new(path).and_then(|mut file| {
-        file.write_all(bytes)?;
+    let written = File::create_new(path).and_then(|file| {
+        let direct = write_direct(path, bytes)?;
+        file.write_all_at(&bytes[direct..], direct as u64)?;
         file.sync_data()
     });
     written.map_err(|error| {
@@ -232,6 +248,30 @@ fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), FragmentError> {
         let _ = fs::remove_file(path);
         write_error(path, bytes.len() as u64, &error)
     })
+}
+
+/// Writes the whole pages of `bytes` to the start of a file, past the system's cache: copying three bytes there for each that a user stores
+/// costs more than all else that is done with them, and few are read soon. Returns how many bytes that were, none where memory or file
+/// system do not allow it.
+#[cfg(target_os = "linux")]
+fn write_direct(path: &Path, bytes: &[u8]) -> io::Result<usize> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let whole = bytes.len() / PAGE_BYTES * PAGE_BYTES;
+    if whole == 0 || bytes.as_ptr().align_offset(PAGE_BYTES) != 0 {
+        return Ok(0);
+    }
+    let file = fs::OpenOptions::new().write(true).custom_flags(libc::O_DIRECT).open(path);
+    match file.and_then(|file| file.write_all_at(&bytes[..whole], 0)) {
+        Ok(()) => Ok(whole),
+        Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => Ok(0),
+        Err(error) => Err(error),
+    }
+}
+
+/// Elsewhere everything goes through the system's cache.
+#[cfg(not(target_os = "linux"))]
+fn write_direct(_: &Path, _: &[u8]) -> io::Result<usize> {
+    Ok(0)
 }
 
 fn write_error(path: &Path, needed: u64, error: &io::Error) -> FragmentError {
@@ -261,7 +301,7 @@ fn read_parts(path: &Path, id: FragmentId, len: u64, parts: Vec<Range<usize>>) -
     parts.into_iter().map(read).collect()
 }
 
-fn read_checked(path: &Path, id: FragmentId, expected: u64) -> Result<Bytes, FragmentError> {
+fn read_whole(path: &Path, id: FragmentId, expected: u64) -> Result<Bytes, FragmentError> {
     let file = File::open(path).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => FragmentError::Truncated { id, len: 0, expected },
         _ => io_error("open", path, &error),
@@ -272,15 +312,32 @@ fn read_checked(path: &Path, id: FragmentId, expected: u64) -> Result<Bytes, Fra
     }
     let mut bytes = Vec::with_capacity(usize::try_from(expected).unwrap_or(0));
     file.take(expected).read_to_end(&mut bytes).map_err(|e| io_error("read", path, &e))?;
-    if crate::crypto::hash::content(&bytes) != id.0 {
-        return Err(FragmentError::Damaged { id });
-    }
     Ok(bytes.into())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_is_written_past_the_cache_is_read_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let memory: Vec<u8> = (0..6 * PAGE_BYTES).map(|at| (at % 251) as u8).collect();
+        let page = memory.as_ptr().align_offset(PAGE_BYTES);
+        for (start, len) in
+            [(page, 4 * PAGE_BYTES), (page, 3 * PAGE_BYTES + 77), (page, 77), (page + 1, 2 * PAGE_BYTES)]
+        {
+            let path = dir.path().join(format!("{start}-{len}"));
+            let bytes = &memory[start..start + len];
+            write_synced(&path, bytes).unwrap();
+            assert!(fs::read(&path).unwrap() == bytes, "{len} B from {start}");
+        }
+        let path = dir.path().join("direct");
+        File::create(&path).unwrap();
+        let bytes = &memory[page + 8..page + 8 + 2 * PAGE_BYTES];
+        assert_eq!(write_direct(&path, bytes).unwrap(), 0, "memory that begins within a page is not written so");
+    }
 
     #[test]
     fn a_full_disk_is_told_from_other_failures() {

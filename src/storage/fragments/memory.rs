@@ -61,11 +61,15 @@ impl FragmentStore for MemoryStore {
     }
 
     async fn get(&self, id: FragmentId) -> Result<Bytes, FragmentError> {
-        let bytes = self.bytes.lock().get(&id).cloned().ok_or(FragmentError::NotHeld { id })?;
+        let bytes = self.whole(id).await?;
         if crate::crypto::hash::content(&bytes) != id.0 {
             return Err(FragmentError::Damaged { id });
         }
         Ok(bytes)
+    }
+
+    async fn whole(&self, id: FragmentId) -> Result<Bytes, FragmentError> {
+        self.bytes.lock().get(&id).cloned().ok_or(FragmentError::NotHeld { id })
     }
 
     async fn collect(&self, ids: Vec<FragmentId>, until: Height) -> Result<u64, FragmentError> {

@@ -95,6 +95,11 @@ pub trait FragmentStore: Send + Sync + 'static {
     /// The bytes of a fragment, checked against its id.
     async fn get(&self, id: FragmentId) -> Result<Bytes, FragmentError>;
 
+    /// The bytes of a fragment as they lie on the medium, unchecked: for readers, who check them.
+    async fn whole(&self, id: FragmentId) -> Result<Bytes, FragmentError> {
+        self.get(id).await
+    }
+
     /// Parts of a fragment as they lie on the medium, unchecked: for proofs, which fail by themselves if the bytes are bad.
     async fn read(&self, id: FragmentId, parts: Vec<Range<usize>>) -> Result<Vec<Bytes>, FragmentError> {
         let bytes = self.get(id).await?;

@@ -143,7 +143,8 @@ impl Server {
             | Ask::Tags { .. }
             | Ask::TagReceipt { .. }
             | Ask::Audit { .. }
-            | Ask::IdleProof { .. } => self.payloads.clone().acquire_owned().await.ok(),
+            | Ask::IdleProof { .. }
+            | Ask::Check { .. } => self.payloads.clone().acquire_owned().await.ok(),
             Ask::Has { .. } => None,
         }
     }
@@ -202,6 +203,10 @@ impl Inner {
                 let len = u32::try_from(bytes.len()).map_err(Refusal::failed)?;
                 Ok((Answer::Fragment { len }, bytes))
             }
+            Ask::Check { id } => {
+                self.unless_damaged(id, self.store.get(id).await).await?;
+                Ok((Answer::Stored, Bytes::new()))
+            }
             Ask::Tags { id, epoch, .. } => {
                 self.take_tags(id, epoch, payload).await.map(|()| (Answer::Stored, Bytes::new()))
             }
@@ -245,21 +250,23 @@ impl Inner {
         Ok(())
     }
 
+    /// A fragment as it lies on the disk: who reads it checks it, and asks for a [`Ask::Check`] if it is not what it should be.
     async fn get(&self, id: FragmentId) -> Result<Bytes, Refusal> {
-        match self.store.get(id).await {
-            Ok(bytes) => {
-                self.node.metrics.add(Counter::FragmentsServed, 1);
-                self.node.metrics.add(Counter::BytesOut, bytes.len() as u64);
-                Ok(bytes)
-            }
-            Err(error) => {
-                if error.is_damage() {
-                    tracing::error!(%error, "bad fragment found while serving it");
-                    self.drop_damaged(id).await?;
-                }
-                Err(error.into())
-            }
+        let bytes = self.unless_damaged(id, self.store.whole(id).await).await?;
+        self.node.metrics.add(Counter::FragmentsServed, 1);
+        self.node.metrics.add(Counter::BytesOut, bytes.len() as u64);
+        Ok(bytes)
+    }
+
+    /// What was read of a fragment. A damaged one is dropped.
+    async fn unless_damaged(&self, id: FragmentId, read: Result<Bytes, FragmentError>) -> Result<Bytes, Refusal> {
+        if let Err(error) = &read
+            && error.is_damage()
+        {
+            tracing::error!(%error, "bad fragment found while serving it");
+            self.drop_damaged(id).await?;
         }
+        Ok(read?)
     }
 
     async fn has(&self, ids: Vec<FragmentId>) -> Result<Vec<bool>, Refusal> {
