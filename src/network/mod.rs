@@ -17,6 +17,6 @@ pub use host::{HostConfig, Libp2pNetwork};
 pub use libp2p::{Multiaddr, PeerId};
 pub use memory::{LinkRule, MemoryHub, MemoryNetwork};
 pub use port::{
-    FRAME_MAX_BYTES, FrameSink, FrameSource, Frames, GOSSIP_MAX_BYTES, NetError, Network, PeerEvent, PeerInfo,
-    Protocol, REQUEST_MAX_BYTES, RequestHandler, Topic, peer_id_of,
+    FRAME_ALIGN_BYTES, FRAME_MAX_BYTES, FrameSink, FrameSource, Frames, GOSSIP_MAX_BYTES, NetError, Network, PeerEvent,
+    PeerInfo, Protocol, REQUEST_MAX_BYTES, RequestHandler, Topic, peer_id_of,
 };

@@ -9,6 +9,8 @@ use tokio::sync::{broadcast, mpsc};
 
 /// Largest frame on a bulk stream: one fragment and its header.
 pub const FRAME_MAX_BYTES: usize = (8 << 20) + (64 << 10);
+/// Received frames of at least so many bytes begin at a multiple of it in memory, as a disk wants it.
+pub const FRAME_ALIGN_BYTES: usize = 4 << 10;
 /// Largest body of a small request or its answer: a full block's events in hexadecimal.
 pub const REQUEST_MAX_BYTES: usize = 9 << 20;
 /// Largest gossip message: a transaction of the largest size, or a block announcement.

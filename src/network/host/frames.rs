@@ -6,7 +6,7 @@
 
 use super::config::{CLOSING_DEADLINE, MAX_CLOSING_STREAMS};
 use crate::{
-    network::port::{FRAME_MAX_BYTES, FrameSink, FrameSource, Frames, NetError},
+    network::port::{FRAME_ALIGN_BYTES, FRAME_MAX_BYTES, FrameSink, FrameSource, Frames, NetError},
     runtime::{Counter, Metrics},
 };
 use async_trait::async_trait;
@@ -27,8 +27,6 @@ const END: u32 = u32::MAX;
 const FIRST_WRITE_BYTES: usize = 16 << 10;
 /// A large frame is zeroed and read in steps of this size.
 const READ_STEP_BYTES: usize = 256 << 10;
-/// A frame of at least a page begins at one, so that it can go to a disk without being copied.
-const PAGE_BYTES: usize = 4 << 10;
 const PREFIX_BYTES: usize = 4;
 
 /// A sending half that has to be closed in order.
@@ -245,11 +243,11 @@ impl StreamSource {
 
 /// Memory for a frame.
 fn room_for(len: usize) -> BytesMut {
-    if len < PAGE_BYTES {
+    if len < FRAME_ALIGN_BYTES {
         return BytesMut::with_capacity(len);
     }
-    let mut room = BytesMut::with_capacity(len + PAGE_BYTES);
-    let before = room.as_ptr().align_offset(PAGE_BYTES);
+    let mut room = BytesMut::with_capacity(len + FRAME_ALIGN_BYTES);
+    let before = room.as_ptr().align_offset(FRAME_ALIGN_BYTES);
     room.resize(before, 0);
     room.split_off(before)
 }
@@ -272,12 +270,12 @@ mod tests {
 
     #[test]
     fn large_frames_begin_at_a_page() {
-        for len in [PAGE_BYTES, PAGE_BYTES + 1, 8 << 20] {
+        for len in [FRAME_ALIGN_BYTES, FRAME_ALIGN_BYTES + 1, 8 << 20] {
             let mut room = room_for(len);
             let start = room.as_ptr();
             room.resize(len, 7);
             assert_eq!(
-                (room.as_ptr(), start.align_offset(PAGE_BYTES)),
+                (room.as_ptr(), start.align_offset(FRAME_ALIGN_BYTES)),
                 (start, 0),
                 "{len} B moved or lie across pages"
             );

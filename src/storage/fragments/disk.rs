@@ -37,9 +37,9 @@ use tokio::{
 const WRITERS_MAX: usize = 4;
 /// Fragments read from the medium at once.
 const READERS_MAX: usize = 8;
-/// What bytes that are written past the system's cache are aligned to.
+/// What bytes that are written past the system's cache are aligned to: fragments come as frames.
 #[cfg(target_os = "linux")]
-const PAGE_BYTES: usize = 4 << 10;
+const PAGE_BYTES: usize = crate::network::FRAME_ALIGN_BYTES;
 /// Commits and removals that wait for the committer.
 const JOBS_MAX_QUEUED: usize = 256;
 

@@ -256,7 +256,7 @@ impl Faults {
         Ok(())
     }
 
-    /// Another miner of a journal goes down together with this one; this one alone if no journal that is served lies on it. Their disks
+    /// Another miner of a journal goes down together with this one; this one alone if no open journal lies on it. Their disks
     /// come back with them: an owner may die before its journal lies elsewhere.
     fn lose_another(&mut self, miner: usize) -> anyhow::Result<Option<usize>> {
         let fall = if self.dice.chance(50) { Fall::Killed } else { Fall::PowerLost };
