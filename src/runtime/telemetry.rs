@@ -9,9 +9,9 @@ pub const LOG_VARIABLE: &str = "CESS_LOG";
 /// Filter of one node when nobody says otherwise: our own news, only warnings of the libraries. The multiplexer calls every
 /// connection that the other end closed first a warning, the gossip every message that a peer had sent already; the library of S3 calls every
 /// refusal an error, of which the gateway itself says what is one, and the engine every task of its own that was cut off when it was closed.
-pub const LOG_DEFAULT: &str = "warn,yamux=error,libp2p_gossipsub=error,s3s=off,slatedb::dispatcher=off,cess=info";
+pub const LOG_DEFAULT: &str = "warn,libp2p_gossipsub=error,s3s=off,slatedb::dispatcher=off,cess=info";
 /// Filter of a process with many nodes: what they all have to say would bury what the user needs to see.
-pub const LOG_MANY_NODES: &str = "warn,yamux=error,libp2p_gossipsub=error,s3s=off,slatedb::dispatcher=off";
+pub const LOG_MANY_NODES: &str = "warn,libp2p_gossipsub=error,s3s=off,slatedb::dispatcher=off";
 
 /// Why logging could not be set up.
 #[derive(Debug, Clone, thiserror::Error)]

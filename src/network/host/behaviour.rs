@@ -5,6 +5,7 @@ use super::{
         HANDSHAKE_DEADLINE, HostConfig, IDLE_TIMEOUT, MAX_PENDING_CONNECTIONS, MAX_REQUESTS_PER_CONNECTION,
         REQUEST_MAX_LIFE,
     },
+    mux::Mux,
     secure::Tls,
     wire::{REQUEST_PROTOCOL, RequestCodec},
 };
@@ -19,7 +20,7 @@ use libp2p::{
     identity::Keypair,
     kad, memory_connection_limits, noise, ping, request_response,
     swarm::{NetworkBehaviour, behaviour::toggle::Toggle},
-    tcp, yamux,
+    tcp,
 };
 use std::{num::NonZeroUsize, time::Duration};
 
@@ -63,7 +64,7 @@ pub(super) fn build(config: &HostConfig) -> Result<Swarm<Behaviour>, NetError> {
     let keypair = Keypair::ed25519_from_bytes(&mut secret[..]).map_err(|e| failed(e.to_string()))?;
     let swarm = SwarmBuilder::with_existing_identity(keypair)
         .with_tokio()
-        .with_tcp(tcp::Config::new().nodelay(true), (Tls::new, noise::Config::new), yamux::Config::default)
+        .with_tcp(tcp::Config::new().nodelay(true), (Tls::new, noise::Config::new), Mux::default)
         .map_err(|e| failed(e.to_string()))?
         .with_quic_config(|mut quic| {
             quic.max_concurrent_stream_limit = CONNECTION_MAX_STREAMS;

@@ -10,10 +10,10 @@ use crate::{
     runtime::{Counter, Metrics},
 };
 use async_trait::async_trait;
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use futures::{
     AsyncReadExt, AsyncWriteExt, StreamExt,
-    io::{ReadHalf, WriteHalf},
+    io::{IoSlice, ReadHalf, WriteHalf},
     stream::FuturesUnordered,
 };
 use libp2p::{PeerId, Stream};
@@ -23,10 +23,8 @@ use tokio_util::sync::CancellationToken;
 
 /// Instead of a length: the sender closed in order.
 const END: u32 = u32::MAX;
-/// The prefix travels with so many bytes of the frame in one write: the multiplexer's own frames are of this size.
-const FIRST_WRITE_BYTES: usize = 16 << 10;
 /// A large frame is zeroed and read in steps of this size.
-const READ_STEP_BYTES: usize = 256 << 10;
+const READ_STEP_BYTES: usize = 64 << 10;
 const PREFIX_BYTES: usize = 4;
 
 /// A sending half that has to be closed in order.
@@ -67,37 +65,32 @@ async fn finish(Closing { mut io, mut out }: Closing) -> io::Result<()> {
 /// What is left of the frame being sent.
 #[derive(Default)]
 struct Outgoing {
-    head: Bytes,
+    prefix: [u8; PREFIX_BYTES],
+    /// Bytes of the prefix that are left.
+    ahead: usize,
     body: Bytes,
 }
 
 impl Outgoing {
-    /// `frame` with its prefix.
-    fn of(mut frame: Bytes) -> Self {
-        let len = u32::try_from(frame.len()).expect("a frame is far below 4 GiB");
-        let first = frame.split_to(frame.len().min(FIRST_WRITE_BYTES - PREFIX_BYTES));
-        let mut head = BytesMut::with_capacity(PREFIX_BYTES + first.len());
-        head.put_u32_le(len);
-        head.put_slice(&first);
-        Self { head: head.freeze(), body: frame }
-    }
-
     /// Writes what is left of an earlier frame, then `frame`.
     async fn send(&mut self, frame: Bytes, io: &mut WriteHalf<Stream>) -> io::Result<()> {
         self.drain(io).await?;
-        *self = Self::of(frame);
+        let len = u32::try_from(frame.len()).expect("a frame is far below 4 GiB");
+        *self = Self { prefix: len.to_le_bytes(), ahead: PREFIX_BYTES, body: frame };
         self.drain(io).await
     }
 
     /// Writes what is left. Dropped in between, it knows how far it came.
     async fn drain(&mut self, io: &mut WriteHalf<Stream>) -> io::Result<()> {
-        for part in [&mut self.head, &mut self.body] {
-            while part.has_remaining() {
-                match io.write(part).await? {
-                    0 => return Err(io::ErrorKind::WriteZero.into()),
-                    written => part.advance(written),
-                }
+        while self.ahead > 0 || self.body.has_remaining() {
+            let prefix = &self.prefix[PREFIX_BYTES - self.ahead..];
+            let written = io.write_vectored(&[IoSlice::new(prefix), IoSlice::new(&self.body)]).await?;
+            if written == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
             }
+            let of_prefix = written.min(prefix.len());
+            self.ahead -= of_prefix;
+            self.body.advance(written - of_prefix);
         }
         io.flush().await
     }

@@ -1,11 +1,9 @@
 //! TLS 1.3 for libp2p connections over TCP, as the libp2p specification defines it (`/tls/1.0.0`).
 //!
-//! The crate of libp2p offers ChaCha20 first and hands every small write of the multiplexer to the kernel as a record of its
-//! own. Here AES-GCM comes first where the processor has instructions for it, and both directions are buffered. The
-//! certificates and their checks are the crate's. Invariant: a connection stands only if the other end proved the identity
-//! it is then known by.
+//! The crate of libp2p offers ChaCha20 first and reads in small steps. Here AES-GCM comes first where the processor has instructions for it, and
+//! the socket is read in large steps; the multiplexer writes in such. The certificates and their checks are the crate's. Invariant: a connection
+//! stands only if the other end proved the identity it is then known by.
 
-use super::gather::Gather;
 use futures::{AsyncRead, AsyncWrite, FutureExt, future::BoxFuture, io::BufReader};
 use futures_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 use libp2p::{
@@ -62,7 +60,7 @@ pub(super) enum HandshakeError {
 }
 
 /// A secured connection.
-pub(super) type Secured<C> = Gather<TlsStream<BufReader<C>>>;
+pub(super) type Secured<C> = TlsStream<BufReader<C>>;
 
 /// A host's side of the handshake.
 #[derive(Clone)]
@@ -149,7 +147,7 @@ where
     C: AsyncRead + AsyncWrite + Unpin,
 {
     let peer = proven(stream.get_ref().1)?;
-    Ok((peer, Gather::new(stream)))
+    Ok((peer, stream))
 }
 
 fn proven(session: &CommonState) -> Result<PeerId, HandshakeError> {
@@ -283,7 +281,7 @@ mod tests {
         let ((at_client, mut near), (at_server, mut far)) = futures::try_join!(connecting, accepting).unwrap();
         assert_eq!(at_client, server.public().to_peer_id());
         assert_eq!(at_server, client.public().to_peer_id());
-        let suite = near.get_ref().get_ref().1.negotiated_cipher_suite().map(|suite| suite.suite());
+        let suite = near.get_ref().1.negotiated_cipher_suite().map(|suite| suite.suite());
         assert_eq!(suite, Some(cipher_suites()[0].suite()));
         let message: Vec<u8> = (0..MESSAGE_BYTES).map(|n| (n % 251) as u8).collect();
         let mut received = vec![0; MESSAGE_BYTES];
