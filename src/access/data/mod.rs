@@ -9,6 +9,6 @@ mod ledger;
 mod packs;
 pub mod seal;
 
-pub use body::{SEALED_BATCH_BYTES, SEALING_MAX_BYTES, opened, sealed};
+pub use body::{SEALING_MAX_BYTES, opened, sealed};
 pub use ledger::{ChainLedger, Ledger, LedgerError};
 pub use packs::{FoundPack, PackLimits, PackPage, Packs, PacksParts};

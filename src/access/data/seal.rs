@@ -142,7 +142,7 @@ impl BodyCipher {
 }
 
 /// Number of the chunk `number` places behind `first`.
-pub(super) fn nth(first: u32, number: usize) -> u32 {
+fn nth(first: u32, number: usize) -> u32 {
     u32::try_from(number).ok().and_then(|number| first.checked_add(number)).expect("a body has less than 2³² chunks")
 }
 

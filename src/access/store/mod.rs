@@ -147,7 +147,7 @@ impl SegmentStore {
         let (envelope, body) = match &inner.settings.key {
             Some(key) => {
                 let (envelope, cipher) = Envelope::new(&inner.node.rng, key, location.as_ref().as_bytes());
-                (Some(envelope), sealed(cipher, inner.node.pool.clone(), body))
+                (Some(envelope), sealed(cipher, body))
             }
             None => (None, body),
         };

@@ -54,7 +54,7 @@ impl SegmentStore {
                 let cipher = cipher.ok_or_else(|| generic(format!("the key of object `{location}` does not open")))?;
                 let cover = cover(stored.size, &range).map_err(failed)?;
                 let sealed = self.stored_bytes(*file, sealed_len(stored.size), cover.sealed.clone()).await;
-                opened(cipher, self.inner.node.pool.clone(), &cover, sealed.map_err(failed)?)
+                opened(cipher, &cover, sealed.map_err(failed)?)
             }
         };
         Ok(plain.map_err(failed).boxed())

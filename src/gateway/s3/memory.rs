@@ -7,7 +7,7 @@
 use super::{chunked::CUT_BYTES, connection::READ_MAX_BYTES, digests::JOB_MIN_BYTES};
 use crate::access::{
     blobs::{BlobError, BodyStream},
-    data::{SEALED_BATCH_BYTES, SEALING_MAX_BYTES},
+    data::{SEALING_MAX_BYTES, seal::CHUNK_BYTES},
 };
 use bytes::Bytes;
 use futures::{FutureExt, Stream, StreamExt, future::BoxFuture, task::AtomicWaker};
@@ -30,9 +30,9 @@ const WAIT_MAX: Duration = Duration::from_secs(30);
 /// What memory is counted in.
 const UNIT_BYTES: u64 = 4 << 10;
 /// Bytes of a body that are read and not yet sealed, hashed and gone, without asking for more. The steps after a read wait for more until
-/// they have a chunk, a batch to seal, and enough to hash, and each may hold a read of which only the end is its own.
+/// they have a chunk, one to seal, and enough to hash, and each may hold a read of which only the end is its own.
 const ROOM_BYTES: u64 = 512 << 10;
-const STEPS_BYTES: u64 = CUT_BYTES + SEALED_BATCH_BYTES + JOB_MIN_BYTES as u64 + 3 * READ_MAX_BYTES as u64;
+const STEPS_BYTES: u64 = CUT_BYTES + CHUNK_BYTES + JOB_MIN_BYTES as u64 + 3 * READ_MAX_BYTES as u64;
 const _: () = assert!(STEPS_BYTES + READ_MAX_BYTES as u64 <= ROOM_BYTES, "a body could wait for itself");
 /// What a body beyond that size takes.
 const WINDOW_BYTES: u64 = ROOM_BYTES + SEALING_MAX_BYTES;

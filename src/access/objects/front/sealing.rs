@@ -20,7 +20,7 @@ use crate::{
             request::{BucketInfo, CustomerKey},
         },
     },
-    runtime::{CpuPool, NodeRng},
+    runtime::NodeRng,
 };
 use std::{ops::Range, sync::Arc};
 
@@ -34,7 +34,6 @@ pub(super) struct Sealing {
     /// `None`: they are stored in the clear.
     key: Option<DataKey>,
     bucket: BucketId,
-    pool: CpuPool,
     rng: NodeRng,
 }
 
@@ -58,7 +57,7 @@ impl Objects {
 
     fn with_key(&self, info: &BucketInfo, customer: bool, key: Option<DataKey>) -> Sealing {
         let node = &self.inner.node;
-        Sealing { customer, key, bucket: info.id, pool: node.pool.clone(), rng: node.rng.clone() }
+        Sealing { customer, key, bucket: info.id, rng: node.rng.clone() }
     }
 
     /// The bucket's key. Opening its envelope costs more than sealing a small object, so it is remembered.
@@ -94,7 +93,7 @@ impl Sealing {
     ) -> (Option<Seal>, BodyStream, Option<u64>) {
         match self.begin(id) {
             None => (None, body, size),
-            Some((seal, cipher)) => (Some(seal), sealed(cipher, self.pool.clone(), body), size.map(sealed_len)),
+            Some((seal, cipher)) => (Some(seal), sealed(cipher, body), size.map(sealed_len)),
         }
     }
 
@@ -121,7 +120,7 @@ impl Sealing {
             Stored::Stored(stored) => {
                 let cover = cover(size, &wanted)?;
                 let bytes = blobs.get(stored, cover.sealed.clone()).await?;
-                Ok(opened(cipher, self.pool.clone(), &cover, bytes))
+                Ok(opened(cipher, &cover, bytes))
             }
         }
     }
