@@ -189,10 +189,10 @@ pub(super) fn parts(document: &Element) -> Result<(Vec<PartEntry>, Option<u32>),
     Ok((listed, next))
 }
 
-/// Code and message of an `Error` document.
-pub(super) fn error(text: &str) -> Option<(String, String)> {
-    let document = Element::parse(text).ok().filter(|document| document.name == "Error")?;
-    Some((document.text_of("Code").to_owned(), document.text_of("Message").to_owned()))
+/// Code and message, if it is an `Error` document.
+pub(super) fn error(document: &Element) -> Option<(String, String)> {
+    let said = |name: &str| document.text_of(name).to_owned();
+    (document.name == "Error").then(|| (said("Code"), said("Message")))
 }
 
 /// Errors of a `DeleteResult`: key, code, message.
@@ -259,8 +259,8 @@ mod tests {
     #[test]
     fn errors_are_read() {
         let text = "<?xml version=\"1.0\"?><Error><Code>NoSuchKey</Code><Message>gone</Message></Error>";
-        assert_eq!(error(text), Some(("NoSuchKey".into(), "gone".into())));
-        assert_eq!(error("<html></html>"), None);
+        assert_eq!(error(&Element::parse(text).unwrap()), Some(("NoSuchKey".into(), "gone".into())));
+        assert_eq!(error(&Element::parse("<html></html>").unwrap()), None);
         let text =
             "<DeleteResult><Error><Key>k</Key><Code>AccessDenied</Code><Message>no</Message></Error></DeleteResult>";
         let refused = delete_errors(&Element::parse(text).unwrap());

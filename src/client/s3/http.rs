@@ -309,11 +309,11 @@ impl S3Client {
         let mut response = self.send(request).await?;
         let headers = std::mem::take(response.headers_mut());
         let text = self.text(response).await?;
+        let document = Element::parse(&text).map_err(|reason| self.malformed(reason))?;
         // Some answers begin before their outcome is known.
-        if let Some((code, message)) = error(&text) {
+        if let Some((code, message)) = error(&document) {
             return Err(S3Error::Refused { what, status: 200, code, message });
         }
-        let document = Element::parse(&text).map_err(|reason| self.malformed(reason))?;
         Ok((headers, document))
     }
 
@@ -562,7 +562,7 @@ fn refusal(what: String, status: StatusCode, text: &str) -> S3Error {
         let code = status.canonical_reason().unwrap_or("Error").replace(' ', "");
         (code, text.chars().take(200).collect())
     };
-    let (code, message) = error(text).unwrap_or_else(plain);
+    let (code, message) = Element::parse(text).ok().as_ref().and_then(error).unwrap_or_else(plain);
     S3Error::Refused { what, status: status.as_u16(), code, message }
 }
 

@@ -27,7 +27,7 @@ impl Element {
         while let Some(start) = rest.find('<') {
             let (before, tag) = rest.split_at(start);
             let inner = open.last_mut().ok_or("an element ends that did not begin")?;
-            inner.text.push_str(&unescape(before)?);
+            unescape(before, &mut inner.text)?;
             rest = step(tag, &mut open)?;
         }
         let (Some(document), true) = (open.pop(), open.is_empty()) else {
@@ -49,17 +49,18 @@ impl Element {
 
 /// Takes what begins with `<`; returns what follows it.
 fn step<'a>(tag: &'a str, open: &mut Vec<Element>) -> Result<&'a str, String> {
-    let after = |end: &str| tag.split_once(end).ok_or("a tag does not end");
+    let unended = || "a tag does not end".to_owned();
+    let after = |end: &str| tag.split_once(end).map(|(_, rest)| rest).ok_or_else(unended);
     if tag.starts_with("<!--") {
-        return Ok(after("-->")?.1);
+        return after("-->");
     }
     if tag.starts_with("<?") {
-        return Ok(after("?>")?.1);
+        return after("?>");
     }
     if tag.starts_with("<!") {
         return Err("it has a document type".to_owned());
     }
-    let (inside, rest) = after(">")?;
+    let (inside, rest) = tag.split_once('>').ok_or_else(unended)?;
     let inside = &inside[1..];
     if let Some(name) = inside.strip_prefix('/') {
         return close(local(name), open).map(|()| rest);
@@ -89,13 +90,14 @@ fn close(name: &str, open: &mut Vec<Element>) -> Result<(), String> {
 
 /// The name of a tag without prefix and attributes.
 fn local(inside: &str) -> &str {
-    let name = inside.split_ascii_whitespace().next().unwrap_or_default();
-    name.rsplit_once(':').map_or(name, |(_, local)| local)
+    let end = inside.bytes().position(|byte| byte.is_ascii_whitespace()).unwrap_or(inside.len());
+    let name = &inside[..end];
+    let start = name.bytes().rposition(|byte| byte == b':').map_or(0, |colon| colon + 1);
+    &name[start..]
 }
 
-/// Text with its entities resolved.
-fn unescape(text: &str) -> Result<String, String> {
-    let mut out = String::with_capacity(text.len());
+/// Appends text with its entities resolved.
+fn unescape(text: &str, out: &mut String) -> Result<(), String> {
     let mut rest = text;
     while let Some((before, entity)) = rest.split_once('&') {
         out.push_str(before);
@@ -104,7 +106,7 @@ fn unescape(text: &str) -> Result<String, String> {
         rest = after;
     }
     out.push_str(rest);
-    Ok(out)
+    Ok(())
 }
 
 fn resolve(name: &str) -> Option<char> {
