@@ -219,9 +219,12 @@ fn open_with_retry(path: &Path, unknown: &[String], options: &RocksOptions) -> R
     }
 }
 
-/// RocksDB has no error kind for this; both of its messages name the lock file.
-fn is_locked(reason: &str) -> bool {
-    reason.contains("/LOCK:") && (reason.contains("lock hold by current process") || reason.contains("While lock file"))
+/// Whether another handle is on the database. RocksDB has no error kind for this; its messages name the lock file, or a text log that the
+/// other handle swept away on its way out while this one was about to.
+pub(super) fn is_locked(reason: &str) -> bool {
+    let held = reason.contains("lock hold by current process") || reason.contains("While lock file");
+    let swept = reason.contains("unlink() file") && reason.contains("/LOG.old.") && reason.contains("No such file");
+    (held && reason.contains("/LOCK:")) || swept
 }
 
 fn database_options() -> Options {

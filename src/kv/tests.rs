@@ -166,6 +166,15 @@ fn a_second_handle_finds_the_database_locked_or_waits() {
     waiting.join().expect("does not panic").expect("opens once the first handle is gone");
 }
 
+#[test]
+fn a_handle_on_its_way_out_is_waited_for() {
+    let swept = "IO error: No such file or directory: while unlink() file: /d/LOG.old.1795828728948155: No such file or directory";
+    assert!(super::rocks::is_locked(swept));
+    assert!(!super::rocks::is_locked(
+        "IO error: No such file or directory: while open a file: /d/CURRENT: No such file or directory"
+    ));
+}
+
 /// Creates a database behind our back.
 fn foreign(path: &Path, families: &[&str], format: Option<&[u8]>) {
     let mut options = rocksdb::Options::default();
