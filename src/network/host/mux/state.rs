@@ -133,14 +133,14 @@ struct Slot {
 }
 
 impl Slot {
-    fn new(hello: u16, may_send: u32) -> Self {
+    fn new(hello: u16) -> Self {
         Self {
             hello,
             acknowledged: false,
             finished: false,
             ended: false,
             reset: false,
-            may_send,
+            may_send: FIRST_WINDOW,
             may_receive: FIRST_WINDOW,
             window: FIRST_WINDOW,
             granted: Instant::now(),
@@ -241,7 +241,7 @@ impl State {
         let id = self.next;
         let Some(next) = id.checked_add(2) else { return Poll::Ready(Err(MuxError::Exhausted)) };
         self.next = next;
-        self.slots.insert(id, Slot::new(SYN, FIRST_WINDOW));
+        self.slots.insert(id, Slot::new(SYN));
         Poll::Ready(Ok(id))
     }
 
@@ -415,7 +415,7 @@ impl State {
             self.push(Header { kind: Kind::Data, flags: RST, stream, value: 0 });
             return Ok(false);
         }
-        self.slots.insert(stream, Slot { acknowledged: true, ..Slot::new(ACK, FIRST_WINDOW) });
+        self.slots.insert(stream, Slot { acknowledged: true, ..Slot::new(ACK) });
         self.arrived.push_back(stream);
         self.taker.take().into_iter().for_each(Waker::wake);
         Ok(true)
