@@ -8,16 +8,19 @@ mod cache;
 mod compaction;
 mod error;
 mod gate;
+mod rows;
 #[cfg(test)]
 mod tests;
 
 pub use cache::BlockCache;
 pub use error::EngineError;
+pub use rows::RowCache;
 
 use bytes::Bytes;
 use gate::Gate;
+use rows::{Known, Rows};
 use slatedb::{
-    Db, DbIterator, DbSnapshot, Settings, WriteBatch, WriteHandle,
+    Db, DbIterator, DbSnapshot, DbStatus, Settings, WriteBatch, WriteHandle,
     config::{
         CloseOptions, CompactorOptions, DurabilityLevel, FlushOptions, FlushType, GarbageCollectorDirectoryOptions,
         GarbageCollectorOptions, ReadOptions, ScanOptions,
@@ -34,11 +37,14 @@ use std::{
     },
     time::Duration,
 };
+use tokio::sync::watch;
 
 /// Bytes of writes an engine holds before it writes a table: well under what a journal may hold.
 const MEMTABLE_BYTES: usize = 4 << 20;
 /// Bytes of writes that wait for their tables before writers wait too.
 const UNFLUSHED_MAX_BYTES: usize = 16 << 20;
+/// The part of the caches that is for values: one of so many.
+const ROWS_PART: usize = 2;
 /// Bytes a scan reads of a table at a time, where they are not in the cache: a listing is a few reads, not one for each block.
 const SCAN_AHEAD_BYTES: usize = 64 << 10;
 /// Batches in the journal before a table is written whatever its size. Bytes bound the journal, so that a bucket of small objects
@@ -66,6 +72,8 @@ pub struct Journal {
 pub struct EngineSettings {
     /// Blocks of tables that were read.
     pub cache: Arc<BlockCache>,
+    /// Small values that were read.
+    pub rows: Arc<RowCache>,
     /// How often the store is asked what changed in it: tables that were merged, newer owners.
     pub poll: Duration,
     /// How long tables that nothing names stay: longer than any reader holds on to them.
@@ -75,10 +83,11 @@ pub struct EngineSettings {
 }
 
 impl EngineSettings {
-    /// Settings with a cache of so many bytes for all engines together.
+    /// Settings with caches of so many bytes for all engines together.
     pub fn with_cache_bytes(bytes: usize) -> Self {
-        let cache = Arc::new(BlockCache::new(bytes));
-        Self { cache, poll: POLL, table_age: TABLE_GC_MIN_AGE, table_gc: TABLE_GC_INTERVAL }
+        let for_rows = bytes / ROWS_PART;
+        let (cache, rows) = (Arc::new(BlockCache::new(bytes - for_rows)), Arc::new(RowCache::new(for_rows)));
+        Self { cache, rows, poll: POLL, table_age: TABLE_GC_MIN_AGE, table_gc: TABLE_GC_INTERVAL }
     }
 
     fn slatedb(&self, journal: bool) -> Settings {
@@ -133,25 +142,26 @@ impl See {
 #[derive(Default)]
 pub struct Batch {
     inner: WriteBatch,
-    len: usize,
+    keys: Vec<Bytes>,
 }
 
 impl Batch {
     /// Sets a key.
     pub fn put(&mut self, key: Vec<u8>, value: Vec<u8>) {
-        self.inner.put_bytes(key.into(), value.into());
-        self.len += 1;
+        let key = Bytes::from(key);
+        self.inner.put_bytes(key.clone(), value.into());
+        self.keys.push(key);
     }
 
     /// Removes a key; one that is not there is no error.
     pub fn delete(&mut self, key: &[u8]) {
         self.inner.delete(key);
-        self.len += 1;
+        self.keys.push(Bytes::copy_from_slice(key));
     }
 
     /// Whether it changes nothing.
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.keys.is_empty()
     }
 }
 
@@ -169,6 +179,8 @@ impl Pending {
 /// The map.
 pub struct Engine {
     db: Db,
+    status: watch::Receiver<DbStatus>,
+    rows: Rows,
     path: String,
     store: Gate,
     merging: CompactorOptions,
@@ -201,6 +213,8 @@ impl Engine {
         }
         let db = builder.build().await?;
         Ok(Self {
+            status: db.subscribe(),
+            rows: Rows::new(scope, settings.rows.clone()),
             db,
             path: path.to_owned(),
             store,
@@ -217,7 +231,29 @@ impl Engine {
     /// The value of a key.
     pub async fn get(&self, key: &[u8], see: See) -> Result<Option<Bytes>, EngineError> {
         self.check()?;
-        Ok(self.db.get_with_options(key, &read_options(see)).await?)
+        let known = match see {
+            See::Durable => self.known(key),
+            See::Latest => Known::Nothing,
+        };
+        let turn = match known {
+            Known::Value(value) => return Ok(Some(value)),
+            Known::Ask(turn) => Some(turn),
+            Known::Nothing => None,
+        };
+        let value = self.db.get_with_options(key, &read_options(see)).await?;
+        if let (Some(turn), Some(value)) = (turn, &value) {
+            self.rows.keep(&turn, key, value);
+        }
+        Ok(value)
+    }
+
+    /// What is known of a key without a look into tables. An engine that was closed or fenced is asked for its error.
+    fn known(&self, key: &[u8]) -> Known {
+        let status = self.status.borrow();
+        match status.close_reason {
+            Some(_) => Known::Nothing,
+            None => self.rows.find(key, status.durable_seq),
+        }
     }
 
     /// Keys from `start` on that begin with `prefix`, in order.
@@ -237,8 +273,12 @@ impl Engine {
     /// A batch that fails leaves the engine unusable: nobody knows how much of it a later opening will find.
     pub async fn commit(&self, batch: Batch) -> Result<Pending, EngineError> {
         self.check()?;
+        let entering = self.rows.enter(batch.keys);
         match self.db.write(batch.inner).await {
-            Ok(handle) => Ok(Pending(handle)),
+            Ok(handle) => {
+                self.rows.entered(&entering, handle.seqnum());
+                Ok(Pending(handle))
+            }
             Err(error) => {
                 self.failed.store(true, Ordering::SeqCst);
                 Err(error.into())

@@ -1,6 +1,7 @@
 //! Durability, fencing, scans and the cache, over a store in memory.
 
 use super::*;
+use crate::runtime::NodeRng;
 use slatedb::{
     db_cache::DbCache as _,
     object_store::{
@@ -77,11 +78,44 @@ async fn an_answer_never_shows_what_may_still_be_lost() {
     assert!(engine.get(b"a", See::Durable).await.unwrap().is_some());
 }
 
+/// Whatever is kept of values, an answer is what the tables and the log would have said at some moment of the question.
+#[tokio::test]
+async fn values_that_are_kept_are_those_of_the_engine() {
+    let engine = open(&store()).await;
+    let rng = NodeRng::from_seed(7);
+    let (mut kept, mut asked) = (0, 0);
+    for step in 0..4_000u64 {
+        let key = [u8::try_from(rng.below(8)).unwrap()];
+        if rng.below(8) == 0 {
+            let mut batch = Batch::default();
+            match rng.below(4) {
+                0 => batch.delete(&key),
+                _ => batch.put(key.to_vec(), step.to_le_bytes().to_vec()),
+            }
+            let pending = engine.commit(batch).await.unwrap();
+            if rng.below(2) == 0 {
+                pending.durable().await.unwrap();
+            }
+        }
+        let options = read_options(See::Durable);
+        let before = engine.db.get_with_options(key, &options).await.unwrap();
+        match engine.known(&key) {
+            Known::Value(_) => kept += 1,
+            Known::Ask(_) | Known::Nothing => asked += 1,
+        }
+        let answer = engine.get(&key, See::Durable).await.unwrap();
+        let after = engine.db.get_with_options(key, &options).await.unwrap();
+        assert!(answer == before || answer == after, "step {step}: {answer:?} of {before:?} and {after:?}");
+    }
+    assert!(kept > 500 && asked > 500, "{kept} were kept, {asked} were asked for");
+}
+
 #[tokio::test]
 async fn an_older_owner_is_fenced() {
     let store = store();
     let old = open(&store).await;
     write(&old, &[("a", "1")]).await.durable().await.unwrap();
+    assert!(old.get(b"a", See::Durable).await.unwrap().is_some(), "which is kept");
     let new = open(&store).await;
     write(&new, &[("a", "2")]).await.durable().await.unwrap();
     let mut batch = Batch::default();

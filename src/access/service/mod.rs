@@ -57,7 +57,7 @@ impl Default for Tuning {
     fn default() -> Self {
         Self {
             packs: PackLimits::default(),
-            engines: EngineSettings::with_cache_bytes(BLOCK_CACHE_BYTES),
+            engines: EngineSettings::with_cache_bytes(ENGINE_CACHE_BYTES),
             buckets: BucketSettings::default(),
             table_grace: TABLE_GRACE,
         }
@@ -66,8 +66,8 @@ impl Default for Tuning {
 
 /// How long a table's file stays after its name is gone.
 const TABLE_GRACE: Duration = Duration::from_secs(60);
-/// Memory for blocks of tables, for all buckets together.
-const BLOCK_CACHE_BYTES: usize = 64 << 20;
+/// Memory for values and blocks of tables, for all buckets together.
+const ENGINE_CACHE_BYTES: usize = 128 << 20;
 /// Disk for tables, for all buckets together.
 const TABLE_CACHE_BYTES: u64 = 1 << 30;
 
