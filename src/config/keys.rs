@@ -189,6 +189,14 @@ const GATEWAY: &[Key] = &[
         ],
     },
     Key {
+        name: "read_cache",
+        default: r#""512 MiB""#,
+        env: "CESS_GATEWAY_READ_CACHE",
+        doc: &[
+            "Memory for what was read lately, as it is stored: who reads it next does not wait for miners. Below 33 MiB there is none.",
+        ],
+    },
+    Key {
         name: "group_key",
         default: r#""""#,
         env: "CESS_GATEWAY_GROUP_KEY",

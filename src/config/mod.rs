@@ -124,6 +124,8 @@ pub struct GatewayConfig {
     pub s3_max_rate: u32,
     /// Memory of uploads under way, all together.
     pub s3_memory: ByteCount,
+    /// Memory for what was read lately.
+    pub read_cache: ByteCount,
     /// File with the group's secret, already resolved against the node's directory; none for a gateway of its own.
     pub group_key: Option<PathBuf>,
     /// Accounts of the group's other gateways.

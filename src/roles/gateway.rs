@@ -23,7 +23,8 @@ pub async fn start(base: &mut Base) -> anyhow::Result<()> {
     let (node, network) = (&base.node, base.network.clone());
     let miners = MinerDirectory::new(base.chain.clone());
     let data = DataClient::new(node, network.clone());
-    let fetcher = Fetcher::new(node, data.clone(), FetchLimits::default());
+    let limits = FetchLimits { cache_bytes: base.config.gateway.read_cache.0, ..FetchLimits::default() };
+    let fetcher = Fetcher::new(node, data.clone(), limits);
     let parts = UploaderParts {
         chain: base.chain.clone(),
         directory: miners.clone(),

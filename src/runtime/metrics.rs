@@ -65,6 +65,7 @@ metrics! {
         BytesOut, "bytes_out", "Bytes sent to peers";
         UserBytesIn, "user_bytes_in", "Bytes of user data taken in by this gateway";
         UserBytesOut, "user_bytes_out", "Bytes of user data given back by this gateway";
+        CachedBytesOut, "cached_bytes_out", "Stored bytes read from this node's memory instead of miners";
         RpcRequests, "rpc_requests", "Requests answered by the RPC server";
         RpcErrors, "rpc_errors", "Requests the RPC server answered with an error";
         BadFrames, "bad_frames", "Frames or messages from peers that were refused";

@@ -19,9 +19,13 @@ const TAG: usize = TAG_BYTES as usize;
 const _: () = assert!(CHUNK as u64 == CHUNK_BYTES && SEALED as u64 == SEALED_CHUNK_BYTES);
 
 /// Bytes of a stream, which are divided without being copied.
-trait Piece: AsRef<[u8]> + Buf + Send {
+trait Piece: AsRef<[u8]> + Send {
     /// The first `len` bytes; the others stay.
     fn first(&mut self, len: usize) -> Self;
+
+    fn len(&self) -> usize {
+        self.as_ref().len()
+    }
 }
 
 impl Piece for Bytes {
@@ -30,9 +34,46 @@ impl Piece for Bytes {
     }
 }
 
-impl Piece for BytesMut {
+/// Sealed bytes on their way out.
+enum Sealed {
+    /// They were fetched for this reader alone and are opened where they lie.
+    Own(BytesMut),
+    /// Others may read them, too: each chunk is copied before.
+    Shared(Bytes),
+}
+
+impl Sealed {
+    fn of(bytes: Bytes) -> Self {
+        bytes.try_into_mut().map_or_else(Self::Shared, Self::Own)
+    }
+
+    fn into_own(self) -> BytesMut {
+        match self {
+            Self::Own(bytes) => bytes,
+            Self::Shared(bytes) => {
+                let mut own = BytesMut::with_capacity(SEALED);
+                own.extend_from_slice(&bytes);
+                own
+            }
+        }
+    }
+}
+
+impl AsRef<[u8]> for Sealed {
+    fn as_ref(&self) -> &[u8] {
+        match self {
+            Self::Own(bytes) => bytes,
+            Self::Shared(bytes) => bytes,
+        }
+    }
+}
+
+impl Piece for Sealed {
     fn first(&mut self, len: usize) -> Self {
-        self.split_to(len)
+        match self {
+            Self::Own(bytes) => Self::Own(bytes.split_to(len)),
+            Self::Shared(bytes) => Self::Shared(bytes.split_to(len)),
+        }
     }
 }
 
@@ -53,7 +94,7 @@ pub fn sealed(cipher: BodyCipher, body: BodyStream) -> BodyStream {
 pub fn opened(cipher: BodyCipher, cover: &Cover, stored: BodyStream) -> BodyStream {
     let (ends, expected) = (cover.ends, cover.sealed.end - cover.sealed.start);
     let (mut skip, mut left) = (cover.skip, cover.len);
-    let stored = exactly(stored, expected).map_ok(own);
+    let stored = exactly(stored, expected).map_ok(Sealed::of);
     let chunks = cuts(stored, SEALED, cover.first).map(move |cut| open(&cipher, cut?, ends));
     let plain = chunks.map_ok(move |mut bytes: Bytes| {
         let before = skip.min(bytes.len() as u64);
@@ -67,11 +108,6 @@ pub fn opened(cipher: BodyCipher, cover: &Cover, stored: BodyStream) -> BodyStre
     plain.try_filter(|bytes| std::future::ready(!bytes.is_empty())).boxed()
 }
 
-/// What was fetched for this reader alone is opened where it lies.
-fn own(stored: Bytes) -> BytesMut {
-    stored.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&shared[..]))
-}
-
 /// Seals a copy of a chunk.
 fn seal(cipher: &BodyCipher, cut: &Cut<Bytes>) -> Bytes {
     let len: usize = cut.pieces.iter().map(Bytes::len).sum();
@@ -82,9 +118,9 @@ fn seal(cipher: &BodyCipher, cut: &Cut<Bytes>) -> Bytes {
 }
 
 /// Opens a chunk where it lies; one in several pieces is put together before.
-fn open(cipher: &BodyCipher, mut cut: Cut<BytesMut>, ends: bool) -> Result<Bytes, BlobError> {
-    let mut chunk = cut.pieces.pop_front().unwrap_or_default();
-    cut.pieces.iter().for_each(|piece| chunk.extend_from_slice(piece));
+fn open(cipher: &BodyCipher, mut cut: Cut<Sealed>, ends: bool) -> Result<Bytes, BlobError> {
+    let mut chunk = cut.pieces.pop_front().map(Sealed::into_own).unwrap_or_default();
+    cut.pieces.iter().for_each(|piece| chunk.extend_from_slice(piece.as_ref()));
     let len = cipher.open_chunk(cut.number, cut.last && ends, &mut chunk)?.len();
     chunk.truncate(len);
     Ok(chunk.freeze())
@@ -132,11 +168,11 @@ fn cuts<P: Piece>(
                 cutter.done = true;
                 break;
             };
-            cutter.offset += piece.remaining() as u64;
+            cutter.offset += piece.len() as u64;
             if cutter.offset > BODY_MAX_BYTES {
                 return Err(BlobError::TooLarge);
             }
-            cutter.held_bytes += piece.remaining();
+            cutter.held_bytes += piece.len();
             cutter.held.push_back(piece);
         }
         // What came in one piece may be more than a chunk.
@@ -157,10 +193,10 @@ impl<S, P: Piece> Cutter<S, P> {
         while bytes > 0
             && let Some(mut piece) = self.held.pop_front()
         {
-            let own = piece.first(bytes.min(piece.remaining()));
-            bytes -= own.remaining();
+            let own = piece.first(bytes.min(piece.len()));
+            bytes -= own.len();
             pieces.push_back(own);
-            if piece.has_remaining() {
+            if piece.len() > 0 {
                 self.held.push_front(piece);
             }
         }
@@ -222,6 +258,22 @@ mod tests {
             let cover = cover(len, &range).unwrap();
             let part = &stored[cover.sealed.start as usize..cover.sealed.end as usize];
             let got = all(opened(cipher(), &cover, pieces(part, 100_003))).await.unwrap();
+            assert!(got == plain[range.start as usize..range.end as usize], "{range:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_others_may_read_too_stays_as_it_is() {
+        let plain = sample(3 * CHUNK + 3);
+        let stored = Bytes::from(cipher().seal(&plain));
+        let len = plain.len() as u64;
+        for range in [0..len, 5..2 * CHUNK as u64, 0..len] {
+            let cover = cover(len, &range).unwrap();
+            let part = stored.slice(cover.sealed.start as usize..cover.sealed.end as usize);
+            // In two pieces, of which neither ends with a chunk.
+            let (one, two) = (part.slice(..part.len() / 2), part.slice(part.len() / 2..));
+            let body = stream::iter([Ok(one), Ok(two)]).boxed();
+            let got = all(opened(cipher(), &cover, body)).await.unwrap();
             assert!(got == plain[range.start as usize..range.end as usize], "{range:?}");
         }
     }

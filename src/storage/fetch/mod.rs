@@ -4,6 +4,7 @@
 //! fragment's hash was not checked; memory is bounded by [`READ_AHEAD_SEGMENTS`] segments a stream and by
 //! [`FetchLimits::memory_bytes`] for all streams together, which are served in order; a reader that goes away stops the fetching.
 
+mod cache;
 mod gather;
 mod health;
 mod scores;
@@ -18,13 +19,14 @@ use crate::{
     client::ChainError,
     ledger::manifest::{Manifest, SegmentEntry},
     network::PeerId,
-    runtime::{Criticality, Node, Phase},
+    runtime::{Counter, Criticality, Node, Phase},
     types::{
         Address, FragmentId,
         params::{DATA_FRAGMENTS, FRAGMENTS, SEGMENT_MAX_BYTES},
     },
 };
 use bytes::Bytes;
+use cache::FragmentCache;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use gather::Piece;
 use scores::Scores;
@@ -95,6 +97,8 @@ pub struct FetchLimits {
     pub deadline: Duration,
     /// Bytes that were fetched for readers and not yet read by them, at most; at least one segment.
     pub memory_bytes: u64,
+    /// Bytes of fragments that are kept for whoever reads them next, at most. Below one segment nothing is kept.
+    pub cache_bytes: u64,
 }
 
 impl Default for FetchLimits {
@@ -104,6 +108,7 @@ impl Default for FetchLimits {
             slow_bytes_per_second: 8 << 20,
             deadline: Duration::from_secs(60),
             memory_bytes: 512 << 20,
+            cache_bytes: 0,
         }
     }
 }
@@ -115,6 +120,7 @@ pub struct Fetcher {
     data: DataClient,
     limits: FetchLimits,
     scores: Arc<Scores>,
+    cache: FragmentCache,
     memory: Arc<Semaphore>,
     readers: Arc<AtomicUsize>,
 }
@@ -176,7 +182,8 @@ impl Fetcher {
     pub fn new(node: &Node, data: DataClient, limits: FetchLimits) -> Self {
         let units = limits.memory_bytes.max(SEGMENT_MAX_BYTES) / MEMORY_UNIT_BYTES;
         let memory = Arc::new(Semaphore::new(usize::try_from(units).unwrap_or(Semaphore::MAX_PERMITS)));
-        Self { node: node.clone(), data, limits, scores: Arc::default(), memory, readers: Arc::default() }
+        let cache = FragmentCache::new(limits.cache_bytes);
+        Self { node: node.clone(), data, limits, scores: Arc::default(), cache, memory, readers: Arc::default() }
     }
 
     /// Peers that sent bad bytes, the latest last.
@@ -321,17 +328,32 @@ impl Fetcher {
         let entry = source.manifest.segments.get(segment).ok_or(missing)?;
         let part = part.start..part.end.min(u64::from(entry.len));
         let wanted = columns_of(entry, &part);
-        if wanted.len() == DATA_FRAGMENTS {
-            let pieces = self.any_four(source, segment, Vec::new()).await?;
-            return Ok(cut(entry, self.assemble(entry, segment, pieces).await?, &part));
+        if let Some(pieces) = self.cache.all(entry, &wanted) {
+            self.node.metrics.add(Counter::CachedBytesOut, part.end - part.start);
+            return Ok(cut(entry, pieces, &part));
         }
-        match self.exactly(source, segment, &wanted).await {
-            Ok(pieces) => Ok(cut(entry, pieces, &part)),
-            Err(have) => {
-                let pieces = self.any_four(source, segment, have).await?;
-                Ok(cut(entry, self.assemble(entry, segment, pieces).await?, &part))
-            }
-        }
+        let pieces = self.data_fragments(source, segment, entry, &wanted).await?;
+        self.cache.keep(entry, &pieces);
+        Ok(cut(entry, pieces, &part))
+    }
+
+    /// Data fragments of a segment, the wanted ones among them.
+    async fn data_fragments(
+        &self,
+        source: &FileSource,
+        segment: usize,
+        entry: &SegmentEntry,
+        wanted: &[usize],
+    ) -> Result<Vec<Piece>, FetchError> {
+        let have = match wanted.len() {
+            DATA_FRAGMENTS => Vec::new(),
+            _ => match self.exactly(source, segment, wanted).await {
+                Ok(pieces) => return Ok(pieces),
+                Err(have) => have,
+            },
+        };
+        let pieces = self.any_four(source, segment, have).await?;
+        self.assemble(entry, segment, pieces).await
     }
 
     /// All four data fragments from any four.

@@ -109,6 +109,24 @@ async fn every_range_is_exact() {
 }
 
 #[tokio::test]
+async fn what_was_read_is_read_again_without_miners() {
+    let (mut cluster, call, bytes) = stored(70_000).await;
+    let limits = FetchLimits { cache_bytes: 40 << 20, ..FetchLimits::default() };
+    cluster.fetcher = Fetcher::new(&cluster.node, cluster.data.clone(), limits);
+    // A part of one fragment, then of all; what is not here yet is fetched.
+    assert!(cluster.get_range(&call, 100..200).await == bytes[100..200]);
+    assert_eq!(cluster.node.metrics.counter(Counter::CachedBytesOut), 0);
+    assert!(cluster.get(&call).await == bytes);
+    assert_eq!(cluster.node.metrics.counter(Counter::CachedBytesOut), 0);
+    call.holders.iter().for_each(|holder| cluster.hub.crash(cluster.miner(*holder).peer));
+    assert!(cluster.get(&call).await == bytes);
+    assert!(cluster.get_range(&call, 50_000..60_000).await == bytes[50_000..60_000]);
+    assert_eq!(cluster.node.metrics.counter(Counter::CachedBytesOut), 80_000);
+    let health = cluster.fetcher.health(&cluster.source(&call).await).await;
+    assert_eq!(health.worst(), 0, "it is the miners' health");
+}
+
+#[tokio::test]
 async fn many_slow_readers_hold_no_more_than_the_memory_and_all_get_everything() {
     let mut cluster = Cluster::new(12).await;
     let bytes = sample(8, 3 << 20);
