@@ -46,7 +46,7 @@ pub struct Caller {
     pub who: Option<Address>,
     /// The bucket, where there is one.
     pub bucket: Option<Arc<Bucket>>,
-    /// What conditions may look at.
+    /// What conditions may look at; empty where no policy is asked.
     pub context: Arc<Context>,
     /// Whether a missing object must look like a forbidden one.
     pub hides_missing: bool,
@@ -199,8 +199,7 @@ impl S3Access for Gate {
             Some(credentials) => Some(keys::known(&*self.0.keys, &credentials.access_key).await?.account),
             None => None,
         };
-        let context = Arc::new(context_of(cx, who, self.0.node.clock.unix_ms()));
-        let mut caller = Caller { who, bucket: None, context, hides_missing: false };
+        let mut caller = Caller { who, bucket: None, context: Arc::default(), hides_missing: false };
         if matches!(operation.subject, Subject::Account | Subject::NewBucket) {
             caller.account()?;
         } else {
@@ -208,6 +207,10 @@ impl S3Access for Gate {
             let bucket_name = cx.s3_path().get_bucket_name().unwrap_or_default();
             let bucket = self.0.bucket(bucket_name).await?;
             check_expected_owner(cx.headers(), "x-amz-expected-bucket-owner", &bucket)?;
+            // Only policies look at it, that of a copy's source, too.
+            if bucket.policy.is_some() || operation.is_copy() {
+                caller.context = Arc::new(context_of(cx, who, self.0.node.clock.unix_ms()));
+            }
             caller.bucket = Some(bucket);
             let version = query(cx.uri(), "versionId");
             let (key, version) = (key.as_deref(), version.as_deref());
@@ -262,7 +265,7 @@ impl Gate {
         if asked.key.is_some() && caller.who != Some(bucket.info.owner) {
             caller.hides_missing = !decide(caller, &bucket, "s3:ListBucket", None, None).is_allowed();
         }
-        if matches!(asked.operation.name, "CopyObject" | "UploadPartCopy") {
+        if asked.operation.is_copy() {
             self.check_source(caller, asked).await?;
         }
         Ok(())

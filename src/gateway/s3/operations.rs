@@ -39,6 +39,13 @@ pub struct Operation {
     pub action_on_version: &'static str,
 }
 
+impl Operation {
+    /// Whether it reads one object and writes another.
+    pub fn is_copy(&self) -> bool {
+        matches!(self.name, "CopyObject" | "UploadPartCopy")
+    }
+}
+
 /// An operation that is refused with `NotImplemented`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Refused {

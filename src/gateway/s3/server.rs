@@ -3,7 +3,7 @@
 use super::{
     Protocol,
     access::Gate,
-    connection::{Activity, Connection, Door, IDLE_MAX},
+    connection::{Connection, Door, IDLE_MAX},
     digests::Workshop,
     hosts::Hosts,
     intake::DOCUMENT_MAX_BYTES,
@@ -21,18 +21,14 @@ use crate::{
     runtime::{Criticality, Node, Phase},
     types::{ByteCount, params::FRAGMENT_MAX_BYTES},
 };
-use axum::{
-    Router,
-    extract::{ConnectInfo, Request, State, connect_info::Connected},
-    response::Response,
-    serve::IncomingStream,
-};
+use axum::{extract::Request, serve::IncomingStream};
 use s3s::{
     config::{S3Config as Bounds, StaticConfigProvider},
     service::S3ServiceBuilder,
 };
-use std::{net::SocketAddr, sync::Arc};
+use std::{convert::Infallible, future::ready, net::SocketAddr, sync::Arc};
 use tokio::net::TcpListener;
+use tower::service_fn;
 
 /// Largest file of a browser's form, which is held in memory until its policy was checked.
 pub const FORM_FILE_MAX_BYTES: u64 = 64 << 20;
@@ -90,19 +86,6 @@ pub struct S3Handle {
 /// The S3 service of a gateway.
 pub struct S3Server;
 
-#[derive(Clone)]
-struct Remote {
-    peer: SocketAddr,
-    activity: Activity,
-}
-
-impl Connected<IncomingStream<'_, Door>> for Remote {
-    fn connect_info(stream: IncomingStream<'_, Door>) -> Self {
-        let connection: &Connection = stream.io();
-        Self { peer: *stream.remote_addr(), activity: connection.activity().clone() }
-    }
-}
-
 impl S3Server {
     /// Starts listening and serving. Requests that were taken are finished when the node stops.
     pub async fn start(
@@ -118,23 +101,22 @@ impl S3Server {
         let local_addr = listener.local_addr()?;
         let door = Door::new(listener, config.limits.connections, IDLE_MAX);
         let front = Arc::new(front(node, &config, local_addr, objects, keys).beside(deoss));
-        let app = Router::new().fallback(answer).with_state(front).into_make_service_with_connect_info::<Remote>();
+        // There is one handler for all paths: a router would only cost.
+        let connections = service_fn(move |stream: IncomingStream<'_, Door>| {
+            let connection: &Connection = stream.io();
+            let (front, peer, activity) = (front.clone(), *stream.remote_addr(), connection.activity().clone());
+            ready(Ok::<_, Infallible>(service_fn(move |request: Request| {
+                let (front, busy) = (front.clone(), activity.begin());
+                async move { Ok::<_, Infallible>(front.answer(request, peer, busy).await) }
+            })))
+        });
         let stop = node.tasks.stopping(Phase::Accept);
         node.tasks.spawn(Phase::Drain, "gateway-s3", Criticality::Critical, async move {
-            axum::serve(door, app).with_graceful_shutdown(async move { stop.cancelled().await }).await?;
+            axum::serve(door, connections).with_graceful_shutdown(async move { stop.cancelled().await }).await?;
             Ok(())
         });
         Ok(S3Handle { local_addr })
     }
-}
-
-async fn answer(
-    State(front): State<Arc<Front>>,
-    ConnectInfo(remote): ConnectInfo<Remote>,
-    request: Request,
-) -> Response {
-    let busy = remote.activity.begin();
-    front.answer(request, remote.peer, busy).await
 }
 
 /// The service without its listener.
