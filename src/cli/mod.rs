@@ -175,6 +175,11 @@ fn dispatch(cli: Cli, output: &Output) -> anyhow::Result<()> {
         Command::Space(args) => block_on(space::space(args, global, output)),
         Command::Accounts(args) => block_on(accounts::list(args, global, output)),
         Command::Send(args) => block_on(accounts::send(args, global, output)),
+        // One thread makes the load: what threads would tell each other costs as much as the requests.
+        Command::Bench(command @ bench::BenchCommand::S3(_)) => {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(bench::run(command, global, output))
+        }
         Command::Bench(command) => block_on(bench::run(command, global, output)),
         Command::Status => block_on(status::status(global, output)),
         Command::Validators => block_on(validators::validators(global, output)),
