@@ -60,7 +60,7 @@ pub(super) fn config(layers: &Layers) -> Result<Config, ConfigError> {
             s3_max_requests: at("gateway", "s3_max_requests").number(1..=65_536)?,
             s3_max_rate: at("gateway", "s3_max_rate").number(0..=1_000_000)?,
             s3_memory: at("gateway", "s3_memory").size_from(S3_MEMORY_MIN)?,
-            read_cache: at("gateway", "read_cache").size()?,
+            read_cache: at("gateway", "read_cache").size_from(ByteCount(0))?,
             group_key: at("gateway", "group_key").unless_empty().map(|setting| dir.join(setting.text())),
             group_members: at("gateway", "group_members").accounts()?,
         },

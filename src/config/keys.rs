@@ -193,7 +193,8 @@ const GATEWAY: &[Key] = &[
         default: r#""512 MiB""#,
         env: "CESS_GATEWAY_READ_CACHE",
         doc: &[
-            "Memory for what was read lately, as it is stored: who reads it next does not wait for miners. Below 33 MiB there is none.",
+            "Memory for what was read lately, as it is stored: who reads it next does not wait for miners. 0 B, or less than a",
+            "segment takes, is none.",
         ],
     },
     Key {

@@ -92,6 +92,12 @@ fn numbers_and_switches_of_the_environment_are_read() {
 }
 
 #[test]
+fn a_gateway_may_keep_nothing() {
+    let config = load("", &[("CESS_GATEWAY_READ_CACHE", "0 B")], &Flags::default()).expect("loads");
+    assert_eq!(config.gateway.read_cache, ByteCount(0));
+}
+
+#[test]
 fn paths_start_where_the_file_is() {
     let dir = TempDir::new().expect("temporary folder");
     let file = dir.path().join(CONFIG_FILE);
