@@ -92,9 +92,10 @@ fn numbers_and_switches_of_the_environment_are_read() {
 }
 
 #[test]
-fn a_gateway_may_keep_nothing() {
-    let config = load("", &[("CESS_GATEWAY_READ_CACHE", "0 B")], &Flags::default()).expect("loads");
-    assert_eq!(config.gateway.read_cache, ByteCount(0));
+fn a_gateway_keeps_what_it_is_told_to() {
+    let kept = |settings: &[(&str, &str)]| load("", settings, &Flags::default()).expect("loads").gateway.read_cache;
+    assert_eq!(kept(&[]), ByteCount(0));
+    assert_eq!(kept(&[("CESS_GATEWAY_READ_CACHE", "512 MiB")]), ByteCount(512 << 20));
 }
 
 #[test]
