@@ -273,6 +273,8 @@ impl Engine {
     /// A batch that fails leaves the engine unusable: nobody knows how much of it a later opening will find.
     pub async fn commit(&self, batch: Batch) -> Result<Pending, EngineError> {
         self.check()?;
+        let durable = self.status.borrow().durable_seq;
+        self.rows.settle(durable);
         let entering = self.rows.enter(batch.keys);
         match self.db.write(batch.inner).await {
             Ok(handle) => {
