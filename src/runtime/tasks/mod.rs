@@ -11,13 +11,15 @@ mod tests;
 
 pub use phase::{Criticality, Phase};
 
-use futures::FutureExt;
+use futures::{
+    FutureExt,
+    future::{AbortHandle, Abortable},
+};
 use parking_lot::Mutex;
 use std::{any::Any, collections::BTreeMap, future::Future, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use tokio::{
     runtime::Handle,
     sync::watch,
-    task::AbortHandle,
     time::{Instant, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
@@ -91,21 +93,17 @@ impl Tasks {
     {
         let name = name.into();
         let span = tracing::error_span!(parent: &self.inner.span, "task", name = name);
-        let mut table = self.inner.table.lock();
-        if table.closed {
+        let (abort, abortable) = AbortHandle::new_pair();
+        let Some(ended) = self.inner.enter(Entry { name: name.clone(), phase, abort }) else {
             tracing::debug!(parent: &span, "not started, the node has stopped");
             return;
-        }
-        let id = table.next;
-        table.next += 1;
-        let ended = Ended { id, inner: self.inner.clone() };
-        let body = supervise(ended, name.clone(), crit, fut).instrument(span);
-        let task = match &self.inner.handle {
+        };
+        // Not under the table's lock: a runtime that ends drops the body before this returns, which takes it off the table.
+        let body = Abortable::new(supervise(ended, name, crit, fut).instrument(span), abortable);
+        match &self.inner.handle {
             Some(handle) => handle.spawn(body),
             None => Handle::current().spawn(body),
         };
-        table.running.insert(id, Entry { name, phase, abort: task.abort_handle() });
-        self.inner.count.send_replace(table.running.len());
     }
 
     /// A token that is cancelled when the turn of `phase` comes.
@@ -177,6 +175,19 @@ impl Tasks {
 impl Inner {
     fn is_stopping(&self) -> bool {
         self.stopping[Phase::ORDER[0].index()].is_cancelled()
+    }
+
+    /// Lists a task, unless the node has stopped.
+    fn enter(self: &Arc<Self>, entry: Entry) -> Option<Ended> {
+        let mut table = self.table.lock();
+        if table.closed {
+            return None;
+        }
+        let id = table.next;
+        table.next += 1;
+        table.running.insert(id, entry);
+        self.count.send_replace(table.running.len());
+        Some(Ended { id, inner: self.clone() })
     }
 
     fn any_running(&self, phase: Option<Phase>) -> bool {

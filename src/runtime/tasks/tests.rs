@@ -127,3 +127,16 @@ fn tasks_run_on_the_runtime_of_their_supervisor() {
     });
     seen.recv_timeout(PATIENCE).expect("spawned from a thread without a runtime");
 }
+
+#[test]
+fn a_runtime_that_has_ended_drops_what_is_spawned() {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let tasks = runtime.block_on(async { Tasks::new("n") });
+    runtime.shutdown_timeout(PATIENCE);
+    let (done, returned) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        tasks.spawn(Phase::Drain, "late", Criticality::Optional, forever());
+        done.send(tasks.running()).expect("the test waits");
+    });
+    assert_eq!(returned.recv_timeout(PATIENCE), Ok(Vec::new()));
+}
