@@ -5,6 +5,7 @@ use crate::{
     client::{HttpTransport, RpcTransport},
     roles::{self, SignatureMemo},
     runtime::{CpuPool, NodeRuntime, ProcessError},
+    types::Role,
 };
 use serde_json::json;
 use std::{
@@ -54,11 +55,11 @@ impl HostKind {
                     let setup = roles::Setup { memo, ..roles::Setup::load(&dir)? };
                     roles::start(&node, setup).await
                 };
-                let (runtime, ()) =
-                    NodeRuntime::start(&plan.name, pool.clone(), builder).await.map_err(|e| match e {
-                        ProcessError::Start { source, .. } => failed(format!("{source:#}")),
-                        other => failed(other.to_string()),
-                    })?;
+                let started = NodeRuntime::start_on(async_threads(plan, pool), &plan.name, pool.clone(), builder).await;
+                let (runtime, ()) = started.map_err(|e| match e {
+                    ProcessError::Start { source, .. } => failed(format!("{source:#}")),
+                    other => failed(other.to_string()),
+                })?;
                 let failed = watch_failure(&runtime);
                 Ok(Host::InProcess { runtime, failed })
             }
@@ -79,6 +80,11 @@ impl HostKind {
         let child = spawn(executable, dir).map_err(|e| failed(e.to_string()))?;
         Ok(Host::Process { name: plan.name.clone(), child, paused: false })
     }
+}
+
+/// Async threads of a node that shares its process. A gateway does its clients' work and may use every core; the others mostly wait.
+fn async_threads(plan: &NodePlan, pool: &CpuPool) -> usize {
+    if plan.role == Role::Gateway { pool.threads() } else { 1 }
 }
 
 /// Reports a critical task of a node that ended, and remembers it.

@@ -16,8 +16,6 @@ use parking_lot::Mutex;
 use std::{future::Future, sync::Arc, time::Duration};
 use tokio::runtime::{Builder, Handle, Runtime};
 
-/// Async threads of one node. Many nodes share the machine, and pausing needs to hold every one of them.
-const NODE_WORKER_THREADS: usize = 1;
 /// Blocking threads (disk reads and writes) of one node.
 const NODE_BLOCKING_MAX_THREADS: usize = 16;
 /// How long a stopped node's blocking calls may take to return.
@@ -47,20 +45,38 @@ pub enum ProcessError {
 pub struct NodeRuntime {
     node: Node,
     runtime: Option<Runtime>,
+    /// Its async threads: pausing needs to hold every one of them.
+    threads: usize,
     gate: Mutex<Option<Arc<Gate>>>,
 }
 
 impl NodeRuntime {
-    /// Starts the node called `name`: builds its runtime and its context, runs `builder` on it, and returns what the builder
-    /// made. A builder that fails leaves nothing running.
+    /// Starts the node called `name` on one async thread, see [`NodeRuntime::start_on`]. Many nodes share the machine.
     pub async fn start<T, B, F>(name: &str, pool: CpuPool, builder: B) -> Result<(Self, T), ProcessError>
     where
         T: Send + 'static,
         B: FnOnce(Node) -> F + Send + 'static,
         F: Future<Output = anyhow::Result<T>> + Send + 'static,
     {
+        Self::start_on(1, name, pool, builder).await
+    }
+
+    /// Starts the node called `name` on `threads` async threads (at least one): builds its runtime and its context, runs `builder` on it,
+    /// and returns what the builder made. A builder that fails leaves nothing running.
+    pub async fn start_on<T, B, F>(
+        threads: usize,
+        name: &str,
+        pool: CpuPool,
+        builder: B,
+    ) -> Result<(Self, T), ProcessError>
+    where
+        T: Send + 'static,
+        B: FnOnce(Node) -> F + Send + 'static,
+        F: Future<Output = anyhow::Result<T>> + Send + 'static,
+    {
+        let threads = threads.max(1);
         let runtime = Builder::new_multi_thread()
-            .worker_threads(NODE_WORKER_THREADS)
+            .worker_threads(threads)
             .max_blocking_threads(NODE_BLOCKING_MAX_THREADS)
             .thread_name(name)
             .enable_all()
@@ -72,7 +88,7 @@ impl NodeRuntime {
         };
         let own = node.clone();
         let build = runtime.spawn(async move { builder(own).await });
-        let mut started = Self { node, runtime: Some(runtime), gate: Mutex::default() };
+        let mut started = Self { node, runtime: Some(runtime), threads, gate: Mutex::default() };
         let source = match build.await {
             Ok(Ok(services)) => return Ok((started, services)),
             Ok(Err(error)) => error,
@@ -104,11 +120,11 @@ impl NodeRuntime {
             if held.is_some() {
                 return Ok(());
             }
-            let gate = Arc::new(Gate::new(NODE_WORKER_THREADS));
+            let gate = Arc::new(Gate::new(self.threads));
             *held = Some(gate.clone());
             gate
         };
-        for _ in 0..NODE_WORKER_THREADS {
+        for _ in 0..self.threads {
             let gate = gate.clone();
             self.handle().spawn(async move { gate.hold_thread() });
         }

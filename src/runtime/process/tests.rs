@@ -55,7 +55,13 @@ async fn starts_answers_and_stops_in_order() {
 
 #[tokio::test]
 async fn a_paused_node_answers_nobody_until_resumed() {
-    let (node, service) = within(NodeRuntime::start("b", pool(), echo)).await.expect("starts");
+    for threads in [1, 3] {
+        paused_and_resumed(threads).await;
+    }
+}
+
+async fn paused_and_resumed(threads: usize) {
+    let (node, service) = within(NodeRuntime::start_on(threads, "b", pool(), echo)).await.expect("starts");
     let (other, neighbour) = within(NodeRuntime::start("c", pool(), echo)).await.expect("starts");
     within(node.pause()).await.expect("pauses");
     within(node.pause()).await.expect("pausing twice is fine");
