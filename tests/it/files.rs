@@ -4,7 +4,10 @@ use crate::cluster::{Cluster, PATIENCE, noise, wait_for};
 use alloy_sol_types::SolCall;
 use cess::{
     client::gateway::{GatewayError, UploadRequest},
-    ledger::abi::{FILES, IFiles},
+    ledger::{
+        abi::{FILES, IFiles},
+        native::Call,
+    },
     localnet::Action,
     types::{FileId, U256},
 };
@@ -66,6 +69,14 @@ async fn small_files_and_bad_requests() {
         let stored = cluster.put(&bytes).await;
         assert_eq!(cluster.get(stored.id).await.unwrap(), bytes, "{len} B");
     }
+
+    // A removal is measured while its file is the last on its holders' lists, and done when it is not.
+    let (wallet, last) = (cluster.wallet(0), cluster.put(&noise(2_000, 8)).await);
+    let data = IFiles::removeCall { id: last.id.into() }.abi_encode().into();
+    let removal = Call { to: FILES, value: U256::ZERO, data };
+    let gas = wallet.gas_for(&removal).await.unwrap();
+    cluster.put(&noise(2_001, 9)).await;
+    wallet.send_batch_and_wait(vec![removal], Some(gas), PATIENCE).await.unwrap();
 
     let begin = |size| UploadRequest { size, idempotency_key: None };
     let (status, _, message) = refused(cluster.gateway.begin(&begin(0)).await.unwrap_err());
