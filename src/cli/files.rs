@@ -63,6 +63,9 @@ pub struct GetArgs {
     /// Only these bytes, `START-END`, both included
     #[arg(long, value_name = "START-END")]
     range: Option<String>,
+    /// Fetch a file from its miners, whatever the gateway keeps of it in memory
+    #[arg(long)]
+    no_cache: bool,
     #[command(flatten)]
     door: S3Options,
 }
@@ -108,7 +111,7 @@ impl PutArgs {
 impl GetArgs {
     /// Gets the whole of a file.
     pub fn new(id: FileId, output: PathBuf) -> Self {
-        Self { id: id.to_string(), output, range: None, door: S3Options::default() }
+        Self { id: id.to_string(), output, range: None, no_cache: false, door: S3Options::default() }
     }
 }
 
@@ -239,11 +242,16 @@ fn describe_put(stored: &StoredFile, call: &StoreCall, outcome: &TxOutcome, took
 /// Fetches a file. It appears under its name only when it is complete.
 pub async fn get(args: &GetArgs, global: &Global, output: &Output) -> anyhow::Result<()> {
     if Location::is_meant(&args.id) {
+        if args.no_cache {
+            return Err(
+                Usage(format!("`--no-cache` is for files by their id, `{}` is a place in a bucket", args.id)).into()
+            );
+        }
         return objects::get(&args.id, &args.output, args.range.as_deref(), &args.door, global, output).await;
     }
     let id = file_id(&args.id)?;
     let target = Target::find(global)?;
-    let gateway = target.gateway().await?;
+    let gateway = target.gateway().await?.past_cache(args.no_cache);
     let record = target.chain.file(id).await?.ok_or_else(|| anyhow!("file {id} is not known to this network"))?;
     let range = match &args.range {
         Some(text) => parse_range(text, record.size)?,

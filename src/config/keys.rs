@@ -190,11 +190,11 @@ const GATEWAY: &[Key] = &[
     },
     Key {
         name: "read_cache",
-        default: r#""0 B""#,
+        default: r#""512 MiB""#,
         env: "CESS_GATEWAY_READ_CACHE",
         doc: &[
-            "Memory for what was read lately, as it is stored, such as 512 MiB: who reads it next does not wait for miners. 0 B, or less",
-            "than a segment takes, is none.",
+            "Memory for what was read lately, as it is stored: who reads it next does not wait for miners. 0 B, or less than a segment",
+            "takes, is none.",
         ],
     },
     Key {

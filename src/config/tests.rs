@@ -94,8 +94,8 @@ fn numbers_and_switches_of_the_environment_are_read() {
 #[test]
 fn a_gateway_keeps_what_it_is_told_to() {
     let kept = |settings: &[(&str, &str)]| load("", settings, &Flags::default()).expect("loads").gateway.read_cache;
-    assert_eq!(kept(&[]), ByteCount(0));
-    assert_eq!(kept(&[("CESS_GATEWAY_READ_CACHE", "512 MiB")]), ByteCount(512 << 20));
+    assert_eq!(kept(&[]), ByteCount(512 << 20));
+    assert_eq!(kept(&[("CESS_GATEWAY_READ_CACHE", "0 B")]), ByteCount(0));
 }
 
 #[test]

@@ -67,9 +67,17 @@ pub(super) async fn send(
         return Ok((status, reply).into_response());
     }
     let id = file.record.id;
-    let stream = fetcher.stream(file.source(miners).await?, part)?;
+    let source = file.source(miners).await?;
+    let stream =
+        if refuses_caches(headers) { fetcher.past_cache().stream(source, part) } else { fetcher.stream(source, part) }?;
     let stream = stream.inspect_err(move |error| tracing::warn!(file = %id, %error, "download broke off"));
     Ok((status, reply, Body::from_stream(stream)).into_response())
+}
+
+/// Whether what a cache keeps will not do (RFC 9111 §5.2.1.4).
+fn refuses_caches(headers: &HeaderMap) -> bool {
+    let mut directives = headers.get_all(header::CACHE_CONTROL).iter().filter_map(|value| value.to_str().ok());
+    directives.any(|value| value.split(',').any(|directive| directive.trim().eq_ignore_ascii_case("no-cache")))
 }
 
 /// Segments, fragments, holders and their health.

@@ -10,7 +10,7 @@ use cess::{
     runtime::NodeRng,
     types::{ByteCount, FileId, Role, U256, params::CHAIN_ID_LOCALNET},
 };
-use futures::{StreamExt, stream};
+use futures::{Stream, TryStreamExt, stream};
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
@@ -143,12 +143,12 @@ impl Cluster {
     }
 
     pub async fn get_range(&self, id: FileId, range: Option<std::ops::Range<u64>>) -> Result<Vec<u8>, GatewayError> {
-        let mut stream = Box::pin(self.gateway.get(id, range).await?);
-        let mut out = Vec::new();
-        while let Some(chunk) = stream.next().await {
-            out.extend_from_slice(&chunk?);
-        }
-        Ok(out)
+        collect(self.gateway.get(id, range).await?).await
+    }
+
+    /// A file as its miners have it, whatever the gateway keeps.
+    pub async fn get_past_cache(&self, id: FileId) -> Result<Vec<u8>, GatewayError> {
+        collect(self.gateway.clone().past_cache(true).get(id, None).await?).await
     }
 
     /// Names of the nodes that hold fragment 0..12 of the first segment.
@@ -161,6 +161,11 @@ impl Cluster {
     pub async fn stop(self) {
         self.running.stop().await.expect("stops in order");
     }
+}
+
+async fn collect(stream: impl Stream<Item = Result<Bytes, GatewayError>>) -> Result<Vec<u8>, GatewayError> {
+    let chunks: Vec<Bytes> = stream.try_collect().await?;
+    Ok(chunks.concat())
 }
 
 impl Builder {

@@ -14,15 +14,19 @@ async fn any_eight_of_twelve_holders_may_be_down() {
         cluster.act(Action::Kill, name).await;
     }
     assert_eq!(cluster.get(stored.id).await.unwrap(), bytes);
+    assert_eq!(cluster.get_past_cache(stored.id).await.unwrap(), bytes);
     let stat = cluster.gateway.stat(stored.id).await.unwrap();
     let healthy = stat.segments[0].fragments.iter().filter(|f| f.healthy).count();
     assert_eq!(healthy, 4);
 
     cluster.act(Action::Kill, &names[8]).await;
-    let error = cluster.get(stored.id).await.unwrap_err().to_string();
+    assert_eq!(cluster.get(stored.id).await.unwrap(), bytes, "the gateway has read it lately");
+    let error = cluster.get_past_cache(stored.id).await.unwrap_err().to_string();
     assert!(!error.is_empty());
     cluster.act(Action::Start, &names[0]).await;
-    let back = wait_for("the restarted holder to serve again", || async { cluster.get(stored.id).await.ok() }).await;
+    let back =
+        wait_for("the restarted holder to serve again", || async { cluster.get_past_cache(stored.id).await.ok() })
+            .await;
     assert_eq!(back, bytes);
     cluster.stop().await;
 }

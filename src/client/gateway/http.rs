@@ -45,6 +45,7 @@ impl GatewayError {
 pub struct GatewayClient {
     base: String,
     http: reqwest::Client,
+    past_cache: bool,
 }
 
 impl GatewayClient {
@@ -55,7 +56,12 @@ impl GatewayClient {
             .tcp_nodelay(true)
             .build()
             .expect("a client without TLS has nothing that can fail to load");
-        Self { base: base.trim_end_matches('/').to_owned(), http }
+        Self { base: base.trim_end_matches('/').to_owned(), http, past_cache: false }
+    }
+
+    /// Has the gateway fetch files from miners, whatever it keeps of them.
+    pub fn past_cache(self, yes: bool) -> Self {
+        Self { past_cache: yes, ..self }
     }
 
     /// The base URL.
@@ -127,6 +133,9 @@ impl GatewayClient {
         let mut request = self.http.get(self.url(&format!("/v1/files/{id}")));
         if let Some(range) = range {
             request = request.header(header::RANGE, format!("bytes={}-{}", range.start, range.end.saturating_sub(1)));
+        }
+        if self.past_cache {
+            request = request.header(header::CACHE_CONTROL, "no-cache");
         }
         let response = self.answer(request).await?;
         let url = self.base.clone();

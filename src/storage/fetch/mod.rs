@@ -186,6 +186,11 @@ impl Fetcher {
         Self { node: node.clone(), data, limits, scores: Arc::default(), cache, memory, readers: Arc::default() }
     }
 
+    /// The same fetcher for somebody who wants bytes from the network, whatever is kept here.
+    pub fn past_cache(&self) -> Self {
+        Self { cache: FragmentCache::default(), ..self.clone() }
+    }
+
     /// Peers that sent bad bytes, the latest last.
     pub fn blamed(&self) -> Vec<Blame> {
         self.scores.blames()
