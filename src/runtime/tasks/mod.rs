@@ -147,11 +147,12 @@ impl Tasks {
 
     /// Aborts the tasks of `phase` (all when `None`), waits for them to be dropped, and returns their names.
     async fn abort(&self, phase: Option<Phase>) -> Vec<String> {
-        let names: Vec<String> = {
+        let (names, aborts): (Vec<String>, Vec<AbortHandle>) = {
             let table = self.inner.table.lock();
             let late = table.running.values().filter(|entry| phase.is_none_or(|phase| entry.phase == phase));
-            late.inspect(|entry| entry.abort.abort()).map(|entry| entry.name.clone()).collect()
+            late.map(|entry| (entry.name.clone(), entry.abort.clone())).unzip()
         };
+        aborts.iter().for_each(AbortHandle::abort);
         if !names.is_empty() {
             tracing::warn!(parent: &self.inner.span, tasks = ?names, "tasks did not stop in time and were aborted");
             self.wait_until_none(phase, ABORT_GRACE).await;

@@ -21,6 +21,11 @@ use std::sync::Arc;
 /// What a fragment takes besides its bytes: its entry, and the rest of the pages it was received in.
 const OVERHEAD_BYTES: u64 = 8 << 10;
 
+/// How many keys of what is gone are remembered, as a multiple of the largest fragments there is room for. What comes back while it is
+/// remembered may drive out what was read often once: with the library's half, files that are read in turns and are more than half of the
+/// cache never got in beside older ones.
+const REMEMBERED: u64 = 4;
+
 /// Fragments kept in memory. Cheap to clone; clones share them.
 #[derive(Clone, Default)]
 pub(super) struct FragmentCache {
@@ -44,7 +49,8 @@ impl FragmentCache {
             return Self::default();
         }
         let options = OptionsBuilder::new()
-            .estimated_items_capacity(usize::try_from(bytes / largest).unwrap_or(usize::MAX))
+            .estimated_items_capacity(usize::try_from(bytes / largest * REMEMBERED).unwrap_or(usize::MAX))
+            .ghost_allocation(1.0)
             .weight_capacity(bytes)
             // In several parts each would have its own bound, below what a large segment takes.
             .shards(1)
@@ -81,6 +87,27 @@ mod tests {
 
     fn pieces(n: u8) -> Vec<Piece> {
         (0..DATA_FRAGMENTS).map(|column| (column, Bytes::from(vec![n; 1 << 20]))).collect()
+    }
+
+    #[test]
+    fn what_is_read_now_takes_the_place_of_what_was_read_once_often() {
+        let cache = FragmentCache::new(8 * DATA_FRAGMENTS as u64 * (FRAGMENT_MAX_BYTES + OVERHEAD_BYTES));
+        let columns: Vec<usize> = (0..DATA_FRAGMENTS).collect();
+        let bytes = Bytes::from(vec![0; usize::try_from(FRAGMENT_MAX_BYTES).unwrap()]);
+        let read = |n: u8| {
+            let found = cache.all(&segment(n), &columns).is_some();
+            if !found {
+                cache.keep(&segment(n), &columns.iter().map(|column| (*column, bytes.clone())).collect::<Vec<_>>());
+            }
+            found
+        };
+        for n in (0..8).cycle().take(20 * 8) {
+            read(n);
+        }
+        for n in (8..14).cycle().take(6 * 6) {
+            read(n);
+        }
+        assert!((8..14).all(read), "six segments read in turns, where there is room for eight");
     }
 
     #[test]
