@@ -29,8 +29,8 @@ const TIP: u64 = 1_000_000;
 /// Room in the fee cap for the base fee to rise while the transaction waits.
 const BASE_FEE_ROOM: u64 = 4;
 /// Gas limit of a call in terms of its estimate, since state moves until it executes: an era that begins makes the holders' counters of work
-/// new slots, and a file that is no longer the last of its holders' lists leaves gaps that others fill. That nearly doubles what a removal
-/// takes. What is not used is not paid, but takes room in a block.
+/// new slots, and a file that is no longer the last of its holders' lists leaves gaps that others fill: a removal went from 442,200 to 584,338
+/// when one file came behind it, and nearly doubles when another came at each holder. What is not used is not paid, but takes room in a block.
 const GAS_FACTOR: u64 = 2;
 /// Gas on top, for calls that take little.
 const GAS_MARGIN: u64 = 10_000;
