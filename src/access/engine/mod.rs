@@ -278,7 +278,7 @@ impl Engine {
         let entering = self.rows.enter(batch.keys);
         match self.db.write(batch.inner).await {
             Ok(handle) => {
-                self.rows.entered(&entering, handle.seqnum());
+                entering.done(handle.seqnum());
                 Ok(Pending(handle))
             }
             Err(error) => {

@@ -86,6 +86,8 @@ struct Marks {
 struct Written {
     number: u64,
     seq: Option<u64>,
+    /// Nobody waits for the engine's number any more since so many batches had entered.
+    left_at: Option<u64>,
     keys: Vec<Bytes>,
 }
 
@@ -102,8 +104,37 @@ pub(super) enum Known {
 /// The right to keep what the engine answers, unless something is written meanwhile.
 pub(super) struct Turn(u64);
 
-/// A batch on its way into the engine.
-pub(super) struct Entering(u64);
+/// A batch on its way into the engine. Dropped before [`done`](Entering::done), it may have come there or not.
+pub(super) struct Entering<'a> {
+    rows: &'a Rows,
+    number: u64,
+}
+
+impl Entering<'_> {
+    /// The engine has it, under this number.
+    pub fn done(self, seq: u64) {
+        let mut marks = self.rows.marks.lock();
+        for written in &mut marks.batches {
+            // What was left before this batch entered reached the engine before it, or not at all.
+            let is_before = written.seq.is_none() && written.left_at.is_some_and(|left_at| left_at < self.number);
+            if written.number == self.number || is_before {
+                written.seq = Some(seq);
+            }
+        }
+    }
+}
+
+impl Drop for Entering<'_> {
+    fn drop(&mut self) {
+        let mut marks = self.rows.marks.lock();
+        let count = marks.count;
+        if let Some(written) = marks.batches.iter_mut().rev().find(|written| written.number == self.number)
+            && written.seq.is_none()
+        {
+            written.left_at = Some(count);
+        }
+    }
+}
 
 impl Rows {
     /// Values of the engine of this number.
@@ -146,7 +177,7 @@ impl Rows {
     }
 
     /// Forgets the keys of a batch, before it is written.
-    pub fn enter(&self, keys: Vec<Bytes>) -> Entering {
+    pub fn enter(&self, keys: Vec<Bytes>) -> Entering<'_> {
         let mut marks = self.marks.lock();
         marks.count += 1;
         let number = marks.count;
@@ -154,17 +185,8 @@ impl Rows {
             self.shared.kept.remove(&Asked { engine: self.engine, key });
             marks.open.insert(key.clone(), number);
         }
-        marks.batches.push_back(Written { number, seq: None, keys });
-        Entering(number)
-    }
-
-    /// The engine's number of a batch. Without it, after a failure, its keys are not kept again.
-    pub fn entered(&self, batch: &Entering, seq: u64) {
-        let mut marks = self.marks.lock();
-        // Batches enter one after the other: it is the last one or close to it.
-        if let Some(written) = marks.batches.iter_mut().rev().find(|written| written.number == batch.0) {
-            written.seq = Some(seq);
-        }
+        marks.batches.push_back(Written { number, seq: None, left_at: None, keys });
+        Entering { rows: self, number }
     }
 }
 
@@ -215,9 +237,9 @@ mod tests {
         assert_eq!(found(&rows, "a", 5), Some(key("1")));
         let first = rows.enter(vec![key("a")]);
         assert_eq!(found(&rows, "a", 5), None, "it is being written");
-        rows.entered(&first, 6);
+        first.done(6);
         let second = rows.enter(vec![key("a"), key("b")]);
-        rows.entered(&second, 7);
+        second.done(7);
         assert_eq!((found(&rows, "a", 6), found(&rows, "b", 6)), (None, None), "the second write is not durable");
         assert_eq!(found(&rows, "a", 7), Some(key("?")));
         keep(&rows, "a", "3", 7);
@@ -230,7 +252,7 @@ mod tests {
         let rows = rows();
         let Known::Ask(turn) = rows.find(b"a", 5) else { panic!("nothing is known") };
         let batch = rows.enter(vec![key("a")]);
-        rows.entered(&batch, 6);
+        batch.done(6);
         rows.keep(&turn, b"a", &key("old"));
         assert_eq!(found(&rows, "a", 6), Some(key("?")));
     }
@@ -241,9 +263,23 @@ mod tests {
         for seq in 1..=1_000u64 {
             rows.settle(seq - 1);
             let batch = rows.enter(vec![key(&seq.to_string())]);
-            rows.entered(&batch, seq);
+            batch.done(seq);
         }
         assert_eq!(rows.marks.lock().open.len(), 1);
+    }
+
+    #[test]
+    fn a_batch_that_was_left_halfway_counts_as_written_with_the_next() {
+        let rows = rows();
+        let before = rows.enter(vec![key("b")]);
+        drop(rows.enter(vec![key("a")]));
+        // It entered before the other was left, and may have come to the engine before it.
+        before.done(6);
+        assert_eq!((found(&rows, "a", 6), found(&rows, "b", 6)), (None, Some(key("?"))));
+        rows.enter(vec![key("c")]).done(7);
+        assert_eq!(found(&rows, "a", 6), None);
+        assert_eq!((found(&rows, "a", 7), found(&rows, "c", 7)), (Some(key("?")), Some(key("?"))));
+        assert!(rows.marks.lock().open.is_empty() && rows.marks.lock().batches.is_empty());
     }
 
     #[test]
