@@ -4,7 +4,9 @@
 //! operators; a miner sees only the token that is made for it.
 
 use super::{
-    MEMBERS, Members, QUORUM, recover,
+    MEMBERS, Members, QUORUM,
+    leftovers::Leftovers,
+    recover,
     wire::{Answer, Ask, JOURNAL, JournalId, Refusal, Request, Response, Standing},
     writer::Journal,
 };
@@ -20,6 +22,7 @@ use crate::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{StreamExt, future::join_all, stream::FuturesUnordered};
+use parking_lot::Mutex;
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::time::timeout;
 
@@ -120,20 +123,21 @@ struct Inner {
     links: Links<JournalDialogue>,
     miners: Arc<dyn MinerList>,
     secret: Secret<[u8; 32]>,
+    leftovers: Mutex<Leftovers>,
 }
 
 impl JournalClient {
     /// A client over `network`. Journals made with `secret` are opened only with it.
     pub fn new(node: &Node, network: Arc<dyn Network>, miners: Arc<dyn MinerList>, secret: [u8; 32]) -> Self {
         let (links, secret) = (Links::new(node, network), Secret::new(secret));
-        Self { inner: Arc::new(Inner { node: node.clone(), links, miners, secret }) }
+        Self { inner: Arc::new(Inner { node: node.clone(), links, miners, secret, leftovers: Mutex::default() }) }
     }
 
     /// Makes a journal on three miners that answer, sealed by `epoch`. Note them durably before anything is appended.
     pub async fn create(&self, id: JournalId, epoch: u64) -> Result<Members, JournalError> {
         let (mut members, mut tried) = (Vec::new(), BTreeSet::new());
         while members.len() < MEMBERS {
-            let Some(account) = self.candidate(&members, &tried).await? else { break };
+            let Some(account) = self.candidate(id, &members, &tried).await? else { break };
             match self.made(account, id, epoch).await {
                 Ok(_) => members.push(account),
                 Err(error) => tracing::debug!(%account, journal = %id, %error, "no journal here"),
@@ -169,10 +173,9 @@ impl JournalClient {
         accepted(account, self.inner.links.ask_patiently(peer, ask).await?)
     }
 
-    /// Has the journal's miners forget it; all that answer.
+    /// Has the journal's miners forget it: two at once, the third when it answers.
     pub async fn remove(&self, id: JournalId, members: Members, epoch: u64) -> Result<(), JournalError> {
-        let ask = |account| self.ask(account, id, Ask::Remove { epoch }, ASK_DEADLINE);
-        let asked = join_all(members.into_iter().map(ask)).await;
+        let asked = join_all(members.map(|account| self.forget(account, id, epoch))).await;
         let failed: Vec<_> = asked.into_iter().filter_map(Result::err).collect();
         let reached = MEMBERS - failed.len();
         if reached >= QUORUM { Ok(()) } else { Err(verdict(id, reached, "removed it", &failed)) }
@@ -181,14 +184,17 @@ impl JournalClient {
     /// A miner not in `tried` whose operator has none of `members`; drawn at random.
     pub(super) async fn candidate(
         &self,
+        id: JournalId,
         members: &[Address],
         tried: &BTreeSet<Address>,
     ) -> Result<Option<Address>, JournalError> {
         let takers = self.inner.miners.takers().await?;
         let taken: BTreeSet<_> =
             takers.iter().filter(|(account, _)| members.contains(account)).map(|(_, operator)| *operator).collect();
+        let forgetful = self.leftovers().lock().holders(id);
         let free = takers.iter().filter(|(account, operator)| {
-            !members.contains(account) && !tried.contains(account) && !taken.contains(operator)
+            let is_out = members.contains(account) || tried.contains(account) || forgetful.contains(account);
+            !is_out && !taken.contains(operator)
         });
         let free: Vec<_> = free.collect();
         let drawn = usize::try_from(self.rng().below(free.len() as u64)).unwrap_or(0);
@@ -259,6 +265,11 @@ impl JournalClient {
     /// What opens the journal at this miner.
     pub(super) fn token(&self, id: JournalId, account: Address) -> [u8; 32] {
         hash::tagged(hash::DOMAIN_JOURNAL_TOKEN, &[self.inner.secret.expose(), &id.0, account.as_slice()])
+    }
+
+    /// What miners were to forget and did not yet.
+    pub(super) fn leftovers(&self) -> &Mutex<Leftovers> {
+        &self.inner.leftovers
     }
 
     pub(super) fn links(&self) -> &Links<JournalDialogue> {

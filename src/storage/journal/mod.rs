@@ -7,6 +7,7 @@
 
 mod client;
 mod lane;
+mod leftovers;
 mod progress;
 mod recover;
 mod serve;

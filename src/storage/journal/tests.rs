@@ -138,6 +138,45 @@ async fn a_miner_that_lost_its_disk_is_replaced_and_counts_for_nothing_before() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_miner_that_was_replaced_while_it_was_away_forgets_the_journal_when_it_is_back() {
+    let rig = Rig::start(4).await;
+    let client = rig.client();
+    let members = client.create(rig.id, 1).await.unwrap();
+    let journal = client.open(rig.id, members, 1).await.unwrap();
+    journal.append(record("a")).await.unwrap();
+    rig.crash(members[0]).await;
+    rig.until("it is missed", || journal.ailing() == [members[0]]).await;
+    journal.replace(members[0], async |_| true).await.unwrap();
+    // While it may hold the journal nobody gives it that again, though no other miner is left.
+    rig.restart(members[0]).await;
+    assert_eq!(rig.journals(members[0]), 1);
+    let none = journal.replace(members[1], async |_| true).await;
+    assert!(matches!(none, Err(JournalError::NoMiners { found: 2 })), "{none:?}");
+    rig.until("it forgot the journal", || rig.journals(members[0]) == 0).await;
+    rig.until("it may take the journal again", || client.leftovers().lock().holders(rig.id).is_empty()).await;
+    let next = journal.replace(members[1], async |_| true).await.unwrap();
+    assert!(next.contains(&members[0]));
+    journal.append(record("b")).await.unwrap();
+    assert_eq!((rig.journals(members[0]), rig.journals(members[1])), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_miner_that_is_away_when_a_journal_is_removed_forgets_it_later() {
+    let rig = Rig::start(3).await;
+    let client = rig.client();
+    let members = client.create(rig.id, 1).await.unwrap();
+    let journal = client.open(rig.id, members, 1).await.unwrap();
+    journal.append(record("a")).await.unwrap();
+    rig.until("all three have it", || journal.healthy() == 3).await;
+    drop(journal);
+    rig.crash(members[1]).await;
+    client.remove(rig.id, members, 1).await.unwrap();
+    rig.restart(members[1]).await;
+    assert_eq!(members.map(|member| rig.journals(member)), [0, 1, 0]);
+    rig.until("it forgot the journal", || rig.journals(members[1]) == 0).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_journal_lost_by_two_miners_is_not_begun_anew() {
     let rig = Rig::start(3).await;
     let members = rig.client().create(rig.id, 1).await.unwrap();

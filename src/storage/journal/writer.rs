@@ -6,11 +6,11 @@
 
 use super::{
     Members, QUORUM,
-    client::{JournalClient, JournalError, TOUCH_DEADLINE},
+    client::{JournalClient, JournalError},
     lane::Lane,
     progress::{Mark, Progress},
     recover::Recovered,
-    wire::{Ask, JournalId},
+    wire::JournalId,
 };
 use crate::types::Address;
 use bytes::Bytes;
@@ -137,12 +137,12 @@ impl Journal {
         let (new, next) = self.join_one(old, members).await?;
         if !note(next).await {
             progress.settle(members).into_iter().for_each(|account| self.inner.stop_lane(account));
-            let _ = client.ask(new, journal, Ask::Remove { epoch: *epoch }, TOUCH_DEADLINE).await;
+            let _ = client.forget(new, journal, *epoch).await;
             return Err(JournalError::Fenced { journal, sealed: epoch + 1 });
         }
         progress.settle(next).into_iter().for_each(|account| self.inner.stop_lane(account));
-        // Its copy is of no use any more; if it does not answer, that is why it goes.
-        let _ = client.ask(old, journal, Ask::Remove { epoch: *epoch }, TOUCH_DEADLINE).await;
+        // Its copy is of no use any more; if it does not answer, that is why it goes, and it is told when it is back.
+        let _ = client.forget(old, journal, *epoch).await;
         tracing::info!(%journal, %old, %new, "a journal's miner was replaced");
         Ok(next)
     }
@@ -152,7 +152,7 @@ impl Journal {
         let Inner { client, progress, epoch, .. } = &*self.inner;
         let others: Vec<_> = members.into_iter().filter(|account| *account != old).collect();
         let mut tried: BTreeSet<_> = members.into_iter().collect();
-        while let Some(account) = client.candidate(&others, &tried).await? {
+        while let Some(account) = client.candidate(progress.id(), &others, &tried).await? {
             tried.insert(account);
             if let Err(error) = client.made(account, progress.id(), *epoch).await {
                 tracing::debug!(%account, journal = %progress.id(), %error, "no journal here");

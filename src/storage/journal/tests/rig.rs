@@ -98,6 +98,11 @@ impl Rig {
         self.dir.path().join(account.to_string())
     }
 
+    /// Files of journals at a miner.
+    pub fn journals(&self, account: Address) -> usize {
+        fs::read_dir(self.root(account)).unwrap().count()
+    }
+
     pub async fn restart(&self, account: Address) {
         let node = Node::new("miner", self.pool.clone());
         let store = JournalStore::open(&node, &self.root(account), LIMIT, Box::new(|_| {})).unwrap();
