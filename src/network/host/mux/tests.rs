@@ -15,10 +15,15 @@ use libp2p::{
     },
     yamux,
 };
+use parking_lot::Mutex;
 use std::{
     future::Future,
     io,
     pin::Pin,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::{Context, Poll, Waker},
     time::Duration,
 };
@@ -488,4 +493,57 @@ fn a_small_write_does_not_wait_behind_large_ones() {
     assert_eq!(raw.frame(), Some(Header { kind: Kind::Data, flags: ACK, stream: 3, value: 3 }));
     raw.peer.read_exact(&mut [0; 3]).now_or_never().unwrap().unwrap();
     assert_eq!(raw.frame(), Some(Header { kind: Kind::Data, flags: FIN, stream: 1, value: 0 }));
+}
+
+/// A socket whose peer takes all there is, while a stream writes on as fast as it does, and who says something at last.
+struct Eager {
+    says: Vec<u8>,
+    stream: Arc<OnceLock<Mutex<Stream>>>,
+    taken: Arc<AtomicUsize>,
+}
+
+impl AsyncRead for Eager {
+    fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
+        let len = into.len().min(self.says.len());
+        if len == 0 {
+            return Poll::Pending;
+        }
+        into[..len].copy_from_slice(&self.says[..len]);
+        self.says.drain(..len);
+        Poll::Ready(Ok(len))
+    }
+}
+
+impl AsyncWrite for Eager {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.taken.fetch_add(1, Ordering::Relaxed);
+        if let Some(stream) = self.stream.get() {
+            let wrote = Pin::new(&mut *stream.lock()).poll_write(cx, &[0; 100]);
+            assert!(matches!(wrote, Poll::Ready(Ok(100))), "{wrote:?}");
+        }
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[test]
+fn a_connection_that_always_has_something_to_write_reads_too() {
+    let (stream, taken) = (Arc::new(OnceLock::new()), Arc::new(AtomicUsize::new(0)));
+    let goodbye = Header { kind: Kind::GoAway, flags: 0, stream: 0, value: 0 }.encode();
+    let socket = Eager { says: goodbye.to_vec(), stream: stream.clone(), taken: taken.clone() };
+    let mut driver = Driver::new(socket, Role::Dialer);
+    let mut cx = Context::from_waker(Waker::noop());
+    let Poll::Ready(Ok(id)) = driver.shared.lock().open(&cx) else { panic!("a stream can be opened") };
+    let mut first = Stream::new(id, driver.shared.clone());
+    assert!(Pin::new(&mut first).poll_write(&mut cx, b"and so on").is_ready());
+    stream.set(Mutex::new(first)).unwrap();
+    assert!(Pin::new(&mut driver).poll(&mut cx).is_ready(), "the goodbye was not read");
+    assert!(taken.load(Ordering::Relaxed) > 1, "the stream wrote only once");
 }
