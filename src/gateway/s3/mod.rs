@@ -41,6 +41,7 @@ pub(super) mod percent;
 mod policy;
 mod reading;
 mod reference;
+mod scope;
 mod server;
 mod service;
 mod settings;

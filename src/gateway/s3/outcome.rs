@@ -49,9 +49,14 @@ pub fn escaped(text: &str) -> String {
 
 /// An error without the library's help.
 pub fn of_error(error: &S3Error) -> Response<s3s::Body> {
+    of_error_with(error, "")
+}
+
+/// An error with further elements.
+pub fn of_error_with(error: &S3Error, elements: &str) -> Response<s3s::Body> {
     let message = error.message().unwrap_or_default();
     let text = format!(
-        "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Error><Code>{}</Code><Message>{}</Message></Error>",
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Error><Code>{}</Code><Message>{}</Message>{elements}</Error>",
         escaped(error.code().as_str()),
         escaped(message)
     );

@@ -13,7 +13,7 @@ use super::{
     limits::Turns,
     memory::Budget,
     outcome::{self, Stamp},
-    website,
+    scope, website,
 };
 use crate::{
     access::blobs::BlobError,
@@ -112,6 +112,9 @@ impl Front {
     /// Has the library answer, a second time if it could not read the request.
     pub async fn call(&self, request: Request<Body>, peer: SocketAddr) -> Response<s3s::Body> {
         let (mut head, body) = request.into_parts();
+        if let Some(refused) = scope::refused(&head, &self.protocol.region) {
+            return refused;
+        }
         let (again, body) = Again::prepare(&mut head, body);
         let mut answer = self.ask(Request::from_parts(head, body), peer).await;
         let second = match again {

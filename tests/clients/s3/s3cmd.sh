@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# s3cmd: folders, large files, links, removal.
+# s3cmd as it comes, which signs for a region `US`: folders, large files, links, removal.
 . "$(dirname "$0")/story.sh"
 : >s3cfg
 s3cmd() {
-  "$CESS_CLIENTS/s3cmd" --config "$PWD/s3cfg" --no-ssl --host "$host" --host-bucket "$host" --region us-east-1 --no-progress \
+  "$CESS_CLIENTS/s3cmd" --config "$PWD/s3cfg" --no-ssl --host "$host" --host-bucket "$host" --no-progress \
     --access_key "$AWS_ACCESS_KEY_ID" --secret_key "$AWS_SECRET_ACCESS_KEY" "$@"
 }
 s3cmd mb "s3://$bucket"

@@ -25,6 +25,22 @@ async fn signatures_are_checked() {
 }
 
 #[tokio::test]
+async fn a_request_for_what_is_no_region_is_told_which_one_to_sign_for() {
+    let world = World::with_bucket().await;
+    let ask = |ask: Ask, region: &str| world.client.send(Ask { region: region.to_owned(), ..ask.by(ANN) });
+    for region in ["us-east-1", "eu-west-7", "garage", ""] {
+        ask(Ask::get("/bkt"), region).await.ok();
+    }
+    let refused = ask(Ask::get("/bkt"), "US").await.refused(400, "AuthorizationHeaderMalformed");
+    assert!(refused.text().contains("<Region>us-east-1</Region>"), "{}", refused.text());
+    ask(Ask::put("/bkt/k", "x"), "US").await.refused(400, "AuthorizationHeaderMalformed");
+    let head = ask(Ask::head("/bkt"), "US").await;
+    assert_eq!((head.status, head.header("x-amz-bucket-region")), (400, "us-east-1"));
+    let link = Ask { region: "US".to_owned(), ..Ask::get("/bkt/k").link(ANN, 60) };
+    world.client.send(link).await.refused(400, "AuthorizationHeaderMalformed");
+}
+
+#[tokio::test]
 async fn what_was_changed_on_the_way_is_noticed() {
     let world = World::with_bucket().await;
     let (mut request, _) = Ask::put("/bkt/k", "x").with("x-amz-meta-a", "1").by(ANN).signed();
