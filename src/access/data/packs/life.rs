@@ -16,7 +16,7 @@ use crate::{
 use std::sync::Arc;
 use tokio::{
     sync::OwnedSemaphorePermit,
-    time::{Instant, sleep, timeout},
+    time::{Instant, sleep},
 };
 
 /// A pack that became a file.
@@ -44,9 +44,7 @@ impl Packs {
 
     async fn live(&self, pack: &Arc<OpenPack>) {
         self.report();
-        // Who comes too late finds it closed.
-        let _ = timeout(self.inner.limits.age, pack.closed()).await;
-        pack.close();
+        pack.closed().await;
         pack.unused().await;
         let since = Instant::now();
         let mut pause = self.inner.limits.retry_first;

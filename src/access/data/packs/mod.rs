@@ -286,11 +286,11 @@ impl Packs {
 
 impl PackLimits {
     fn shared(&self) -> Capacity {
-        Capacity { segments: self.segments, bytes: self.bytes }
+        Capacity { segments: self.segments, bytes: self.bytes, age: Some(self.age) }
     }
 
     fn own(&self) -> Capacity {
-        Capacity { segments: self.own_segments, bytes: self.bytes }
+        Capacity { segments: self.own_segments, bytes: self.bytes, age: None }
     }
 }
 

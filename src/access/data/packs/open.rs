@@ -10,8 +10,11 @@ use crate::{
     types::{Address, FileId, params::FRAGMENTS},
 };
 use parking_lot::Mutex;
-use std::sync::Arc;
-use tokio::sync::{OnceCell, watch};
+use std::{sync::Arc, time::Duration};
+use tokio::{
+    sync::{OnceCell, watch},
+    time::timeout,
+};
 
 /// How much a pack takes.
 #[derive(Debug, Clone, Copy)]
@@ -19,6 +22,8 @@ pub(super) struct Capacity {
     pub segments: usize,
     /// Bytes of the bodies.
     pub bytes: u64,
+    /// How long it stays open; none for as long as its one body comes, before whose end it cannot be sealed.
+    pub age: Option<Duration>,
 }
 
 /// A pack that is open, or being sealed.
@@ -87,10 +92,21 @@ impl OpenPack {
         self.use_.borrow().closed
     }
 
-    /// Resolves when the pack is closed.
+    /// Closes the pack when its time is over, unless something closes it before.
     pub async fn closed(&self) {
-        // The sender is the pack's own, so that waiting cannot fail.
-        let _ = self.use_.subscribe().wait_for(|used| used.closed).await;
+        let mut use_ = self.use_.subscribe();
+        let closed = async {
+            // The sender is the pack's own, so that waiting cannot fail.
+            let _ = use_.wait_for(|used| used.closed).await;
+        };
+        match self.capacity.age {
+            Some(age) => {
+                // Who comes too late finds it closed.
+                let _ = timeout(age, closed).await;
+            }
+            None => closed.await,
+        }
+        self.close();
     }
 
     /// Resolves when nobody is adding to the pack.

@@ -165,6 +165,15 @@ async fn a_large_body_has_a_pack_of_its_own_and_survives_eight_holders() {
 }
 
 #[tokio::test]
+async fn a_large_body_that_comes_slowly_fills_one_pack() {
+    let limits = PackLimits { own_above: 2 * MIB as u64, age: Duration::ZERO, ..quick() };
+    let story = Story::new(12, limits).await;
+    let body = story.put(&sample(4, 33 * MIB)).await;
+    assert!(body.pieces.len() >= 2);
+    assert_eq!(body.heads.len(), 1, "many such would take all places for packs, and none of them could be sealed");
+}
+
+#[tokio::test]
 async fn a_body_that_breaks_off_is_left_out() {
     let mut story = Story::new(12, quick()).await;
     let gone = BlobError::Body { offset: 70_000, reason: "the client left".into() };
