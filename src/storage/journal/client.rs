@@ -191,9 +191,9 @@ impl JournalClient {
         let takers = self.inner.miners.takers().await?;
         let taken: BTreeSet<_> =
             takers.iter().filter(|(account, _)| members.contains(account)).map(|(_, operator)| *operator).collect();
-        let forgetful = self.leftovers().lock().holders(id);
+        let holding = self.leftovers().lock().holders(id);
         let free = takers.iter().filter(|(account, operator)| {
-            let is_out = members.contains(account) || tried.contains(account) || forgetful.contains(account);
+            let is_out = members.contains(account) || tried.contains(account) || holding.contains(account);
             !is_out && !taken.contains(operator)
         });
         let free: Vec<_> = free.collect();
